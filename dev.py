@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Chores of this repository.
+
+  python dev.py test [NAME ...]   run the notebooks as tests, two at a time (NAME: e.g. 05 or attacks; --flags slow,gpu runs those cells too)
+  python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), skipping the cells that `test` skips
+  python dev.py readme            write README.md from nbs/index.ipynb
+  python dev.py check             do notebooks, package and README agree?
+"""
+import argparse, os, re, subprocess, sys, tempfile, time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+os.environ.update({'MPLBACKEND': 'agg', 'TQDM_MININTERVAL': '1'})
+
+
+def notebooks(names):
+    "The notebooks whose name contains one of `names` (all if none is given), in reading order"
+    found = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not any(d[0] in '._' for d in p.relative_to(ROOT/'nbs').parts))
+    if not names: return found
+    for n in names:
+        if not any(n in p.stem for p in found): sys.exit(f"no notebook is called {n!r}; there are: {', '.join(p.stem for p in found)}")
+    return [p for p in found if any(n in p.stem for n in names)]
+
+
+def skip_flags(flags):
+    from nbdev.config import get_config
+    return set(get_config(path=ROOT).tst_flags.split()) - set(flags)
+
+
+def test_one(path, skip):
+    "Run one notebook as a test; returns its path, whether it passed, its time in seconds and what it said on failing"
+    import contextlib, io
+    import torch
+    from nbdev.test import test_nb
+    torch.set_num_threads(1)
+    said = io.StringIO()
+    start = time.time()
+    with contextlib.redirect_stderr(said): passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT)
+    return path, passed, time.time() - start, said.getvalue()
+
+
+def test(names, flags):
+    paths, skip = notebooks(names), sorted(skip_flags(flags))
+    n_failed = 0
+    with ProcessPoolExecutor(min(2, len(paths)), max_tasks_per_child=1) if sys.version_info >= (3, 11) else ProcessPoolExecutor(min(2, len(paths))) as pool:
+        for job in as_completed([pool.submit(test_one, p, skip) for p in paths]):
+            path, passed, seconds, said = job.result()
+            n_failed += not passed
+            print(f"{'passed' if passed else 'FAILED'}  {path.relative_to(ROOT/'nbs')}  {seconds:.0f} s", flush=True)
+            if not passed: print(said, flush=True)
+    print(f"{len(paths) - n_failed} passed, {n_failed} failed")
+    return n_failed
+
+
+def is_noise(output):
+    "Progress bars and other things on standard error do not belong into a committed notebook"
+    return output.get('name') == 'stderr' or 'application/vnd.jupyter.widget-view+json' in output.get('data', {})
+
+
+def run(names, flags):
+    from execnb.nbio import read_nb, write_nb
+    from execnb.shell import CaptureShell
+    from nbdev.clean import clean_nb
+    from nbdev.process import NBProcessor
+    skip = skip_flags(flags)
+    for path in notebooks(names):
+        directives = {c.id: getattr(c, 'directives_', {}) for c in NBProcessor(path, process=True).nb.cells}
+        nb = read_nb(path)
+        skipped = lambda c: c.cell_type != 'code' or skip & directives[c.id].keys() or directives[c.id].get('eval:') == ['false']
+        os.chdir(path.parent)
+        start = time.time()
+        shell = CaptureShell(path)
+        shell.run_all(nb, exc_stop=True, preproc=skipped)
+        for c in nb.cells:
+            if c.cell_type == 'code': c.outputs = [o for o in c.get('outputs', []) if not is_noise(o)]
+        clean_nb(nb, clean_ids=True)
+        write_nb(nb, path)
+        print(f"{path.relative_to(ROOT/'nbs')}  {time.time() - start:.0f} s", flush=True)
+    return 0
+
+
+def readme_text():
+    "nbs/index.ipynb as markdown: prose as it is, code in fences, text outputs as code, links to pages made links to the notebooks"
+    from execnb.nbio import read_nb
+    parts = []
+    for c in read_nb(ROOT/'nbs'/'index.ipynb').cells:
+        if c.cell_type == 'markdown': parts.append(c.source)
+        elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source): parts.append(f'```python\n{c.source}\n```')
+    text = '\n\n'.join(p.strip() for p in parts)
+    pages = {p.stem.lstrip('0123456789_'): p.relative_to(ROOT) for p in notebooks([])}
+    text = re.sub(r'\]\((\w+)\.html', lambda m: f"]({pages.get(m[1], m[1] + '.html')}", text)
+    text = re.sub(r'\]\(images/', '](nbs/images/', text)
+    return '<!-- Written from nbs/index.ipynb by `python dev.py readme`; edit it there. -->\n\n' + text + '\n'
+
+
+def readme():
+    part = ROOT/'.README.md.part'
+    part.write_text(readme_text(), encoding='utf-8')
+    part.replace(ROOT/'README.md')
+    return 0
+
+
+def check():
+    "Export a copy of the notebooks and compare: package, clean notebooks, README"
+    import shutil
+    wrong = []
+    with tempfile.TemporaryDirectory() as d:
+        copy = Path(d)/'cprl_nb'
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns('.git', '.venv', 'venv', 'runs', 'build', '*.egg-info', '__pycache__'), symlinks=True)
+        for cmd in ('nbdev_export', 'nbdev_clean'):
+            subprocess.run([sys.executable, '-c', f'import sys; from nbdev.{"export" if "export" in cmd else "clean"} import {cmd}; sys.argv=["{cmd}"]; {cmd}()'], cwd=copy, check=True)
+        for folder, pattern in (('cprl_nb', '*.py'), ('nbs', '*.ipynb')):
+            names = {p.relative_to(r) for r in (ROOT, copy) for p in (r/folder).rglob(pattern) if '.ipynb_checkpoints' not in p.parts}
+            read = lambda p: p.read_text(encoding='utf-8') if p.exists() else None
+            wrong += [str(n) for n in sorted(names) if read(ROOT/n) != read(copy/n)]
+    if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
+    for w in wrong: print(f"out of step with the notebooks: {w}")
+    print("run nbdev_export, nbdev_clean and python dev.py readme" if wrong else "notebooks, package and README agree")
+    return len(wrong)
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('chore', choices=('test', 'run', 'readme', 'check'))
+    parser.add_argument('names', nargs='*')
+    parser.add_argument('--flags', default='', help='comma-separated flags of cells to run that are skipped otherwise: slow, gpu')
+    args = parser.parse_args()
+    flags = [f for f in args.flags.split(',') if f]
+    sys.exit({'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags), 'readme': readme, 'check': check}[args.chore]() > 0)
