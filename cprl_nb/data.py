@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'SCENES', 'DISTORTIONS', 'PARTS', 'atomic', 'write_text', 'open_image', 'read_image', 'IQASet',
            'load_scene', 'jpeg2000', 'jpeg', 'white_noise', 'gaussian_blur', 'fast_fading', 'haarpsi', 'cache_dir',
-           'embedded', 'livec', 'split_by_scene', 'check_split', 'take', 'Images']
+           'embedded', 'livec', 'split_by_scene', 'check_split', 'take', 'centre_view', 'Images']
 
 # %% ../nbs/03_data.ipynb #bca9342a
 import hashlib, io, json, os, shutil
@@ -268,6 +268,15 @@ def take(data:IQASet, # images with scores
     return IQASet(data.name, data.table[split == part].reset_index(drop=True), data.score, data.proxy)
 
 # %% ../nbs/03_data.ipynb #7690255a
+def centre_view(x:torch.Tensor, # (3, H, W), uint8
+                size:int, # side of the square, px
+                resize:int # length of the shorter side before the crop, px
+    ) -> torch.Tensor: # (3, size, size), float, [0, 1]
+    "What a network sees of an image in testing: resized, then the centre"
+    if min(x.shape[1:]) != resize: x = TF.resize(x, resize, antialias=True)
+    return TF.to_dtype(TF.center_crop(x, [size]*2), scale=True)
+
+# %% ../nbs/03_data.ipynb #0caff53c
 class Images(Dataset):
     "Images of a set as (x, quality) for training (random crop) or testing (centre crop)"
     def __init__(self,
@@ -298,9 +307,9 @@ class Images(Dataset):
 
     def __getitem__(self, i):
         x, rng = self.image(i), np.random.default_rng([self.seed, self.epoch, i])
-        short = round(self.resize*rng.uniform(*self.scale)) if self.train else self.resize
+        if not self.train: return centre_view(x, self.size, self.resize), self.quality[i]
+        short = round(self.resize*rng.uniform(*self.scale))
         if min(x.shape[1:]) != short: x = TF.resize(x, short, antialias=True)
-        if not self.train: return TF.to_dtype(TF.center_crop(x, [self.size]*2), scale=True), self.quality[i]
         top, left = (rng.integers(n - self.size + 1) for n in x.shape[1:])
         x = x[:, top:top + self.size, left:left + self.size]
         if rng.random() < .5: x = x.flip(2)

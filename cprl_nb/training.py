@@ -42,6 +42,7 @@ class Config:
     risk_weight:float=1. # weight of R against the squared error
     detach_y:bool=True # is y in R a constant?
     size:int=224 # side of the network's input, px
+    crop:int|None=None # side of the training crops, px; None: `size`
     resize:int=256 # shorter side before the crop, px
     scale:tuple=(1., 1.25) # random factor on `resize`, training only
     rotate:bool=False # random quarter turns, training only
@@ -240,9 +241,8 @@ def fit(data:IQASet, # images with scores
         changed = [f.name for f in fields(Config) if getattr(before, f.name) != getattr(cfg, f.name)]
         if changed: raise ValueError(f"{run}: made with {changed[0]} = {getattr(before, changed[0])!r}, not {getattr(cfg, changed[0])!r}; resume with the same configuration")
     device = pick_device(cfg.device)
-    cut = dict(size=cfg.size, resize=cfg.resize, seed=cfg.seed)
-    train = Images(take(data, split, 'train'), **cut, scale=cfg.scale, rotate=cfg.rotate, train=True).preload()
-    val = Images(take(data, split, 'val'), **cut).preload()
+    train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True, rotate=cfg.rotate, seed=cfg.seed).preload()
+    val = Images(take(data, split, 'val'), cfg.size, cfg.resize).preload()
     players = Players(make_model(cfg).to(device).train(), cfg)
     model, done, rows = players.model, 0, []
     if resume and (run/'state'/'last.safetensors').exists():
