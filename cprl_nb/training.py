@@ -39,7 +39,7 @@ class Config:
     fc:str='relu' # FC_φ and FC_ξ: one of `pns.FCS`
     turns:str='SF,NC' # `int` of Algorithm 1, repeated: SF, NC or none
     loss:str='risk' # of lines 5 to 10: one of `LOSSES`
-    risk_weight:float=1. # weight of R against the squared error
+    risk_weight:float=0.1 # weight of R against the squared error
     detach_y:bool=True # is y in R a constant?
     size:int=224 # side of the network's input, px
     crop:int|None=None # side of the training crops, px; None: `size`
