@@ -16,9 +16,9 @@ import torch
 from fastcore.script import Param, call_parse
 from PIL import Image
 from tqdm.auto import tqdm
-from .attacks import FGSM, PGD, check_eps
+from .attacks import FGSM, PGD, check_eps, device_of
 from .data import IQASet, Images, atomic, centre_view, embedded, livec, read_image, split_by_scene, take
-from .evaluation import attack_set, describe_attack, evaluate, paper_table, save_results
+from .evaluation import attack_set, evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure
 from .models import WeightsUnavailable, imagenet_state
 from .training import Config, Players, fit, load_run, make_model, pick_device, predict
@@ -172,7 +172,7 @@ def score_images(paths:list, # image files or folders
     ) -> tuple: # (table: path, score in [0, 1], error; dict with dataset, score, proxy of the run)
     "Scores of images with the network of a run"
     model, cfg, info = load_run(run, device)
-    files, rows, device = find_images(paths), [], next(model.parameters()).device
+    files, rows, device = find_images(paths), [], device_of(model)
     for i in tqdm(range(0, len(files), batch_size), desc='scoring', unit='batch', disable=len(files) <= batch_size):
         views, chunk = {}, files[i:i + batch_size]
         errors = {}

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 from scipy.stats import pearsonr
 from tqdm.auto import tqdm
-from .attacks import PGD, FGSM
-from .data import IQASet, Images, atomic, write_text
-from .training import Config, loader, predict, srocc
+from .attacks import device_of, frozen
+from .data import Images, atomic, write_text
+from .training import loader, predict, srocc
 
 # %% ../nbs/07_evaluation.ipynb #fc0e71ed
 def plcc(a, b) -> float: # (N,) each; 0 for a constant
@@ -48,10 +48,11 @@ def attack_set(model:torch.nn.Module, # scores images
                batch_size:int=32 # images in a batch
     ) -> np.ndarray: # (N,) scores of the attacked images
     "Scores of a set under attack"
-    device, out = next(model.parameters()).device, []
-    for x, y in loader(images, batch_size):
-        x, y = x.to(device), y.to(device)
-        with torch.no_grad(): out.append(model(attack(model, x, y)).cpu())
+    device, out = device_of(model), []
+    with frozen(model), torch.no_grad():
+        for x, y in loader(images, batch_size):
+            x, y = x.to(device), y.to(device)
+            out.append(model(attack(model, x, y)).cpu())
     return torch.cat(out).numpy()
 
 COLUMNS = ['model', 'weights', 'dataset', 'split', 'seed', 'size', 'attack', 'objective', 'eps', 'steps', 'restarts', 'n', 'metric', 'value', 'low', 'high']

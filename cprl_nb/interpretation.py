@@ -8,11 +8,10 @@ __all__ = ['adversarial_figure', 'eps_figure', 'save_figure']
 # %% ../nbs/09_interpretation.ipynb #fa3a73f2
 from pathlib import Path
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from .attacks import PGD
+from .attacks import PGD, device_of
 from .data import atomic
 
 # %% ../nbs/09_interpretation.ipynb #16333dea
@@ -26,7 +25,7 @@ def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in eva
     gain = round(0.5/attack.eps)
     fig, axs = plt.subplots(len(models), 3, figsize=(8, 2.9*len(models)), squeeze=False)
     for row, (name, model) in zip(axs, models.items()):
-        device = next(model.parameters()).device
+        device = device_of(model)
         x_adv = attack(model, x[None].to(device), torch.tensor([y], dtype=x.dtype, device=device))
         with torch.no_grad(): before, after = model(torch.cat([x[None].to(device), x_adv])).tolist()
         diff = x_adv[0].cpu() - x

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 import torch.nn as nn
 from safetensors.torch import load_file, save_file
-from torchvision.models import resnet18, resnet50, ResNet18_Weights, ResNet50_Weights
+from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from .data import atomic
 from .soft_rank import ChannelActivation
-from .pns import InterventionActivation, intervene
+from .pns import InterventionActivation
 
 # %% ../nbs/04_models.ipynb #8b449f7f
 class _BasicBlock(BasicBlock):
@@ -61,12 +61,14 @@ def imagenet_state(backbone:str # a key of `BACKBONES`
     "ImageNet weights from torchvision's cache or its server"
     weights = BACKBONES[backbone][2]
     if weights is None: raise WeightsUnavailable(f"{backbone} has no published ImageNet weights: use resnet18 or resnet50, or weights=None")
+    target = Path(torch.hub.get_dir())/'checkpoints'/Path(weights.url).name
     try:
-        with _timeout(20): return weights.get_state_dict(progress=True, check_hash=False)
+        with _timeout(20): return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except OSError as e:
-        target = Path(torch.hub.get_dir())/'checkpoints'/Path(weights.url).name
         raise WeightsUnavailable(f"ImageNet weights of {backbone} could not be downloaded ({e}): put {weights.url} at {target}, "
                                  "or point TORCH_HOME to a folder that has it, or train from scratch") from None
+    except Exception as e:  # torch raises many kinds for a file that is no checkpoint
+        raise ValueError(f"{target}: not torchvision's weights of {backbone}, perhaps a broken download ({type(e).__name__}): delete it") from None
 
 def load_safetensors(path:str|Path # a .safetensors file
     ) -> dict: # name -> tensor

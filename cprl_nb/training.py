@@ -8,7 +8,7 @@ __all__ = ['MODELS', 'TURNS', 'LOSSES', 'RUN_FORMAT', 'Config', 'make_model', 'p
 
 # %% ../nbs/06_training.ipynb #a1f33662
 import json, math, shutil, time
-from dataclasses import dataclass, asdict, fields, replace
+from dataclasses import dataclass, asdict, fields
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -18,9 +18,10 @@ from scipy.stats import spearmanr
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from . import __version__
+from .attacks import device_of, frozen
 from .data import IQASet, Images, atomic, check_split, take, write_text
-from .models import CPRLModel, QualityModel, intervene, load_safetensors, save_safetensors
-from .pns import sufficiency_risk, necessity_risk
+from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
+from .pns import intervene, sufficiency_risk, necessity_risk
 
 # %% ../nbs/06_training.ipynb #a1eab98a
 @dataclass
@@ -146,10 +147,8 @@ def predict(model:torch.nn.Module, # scores images
             batch_size:int=32 # images in a batch
     ) -> np.ndarray: # (N,)
     "Scores of a set, in evaluation mode"
-    device, mode = next(model.parameters()).device, model.training
-    model.eval()
-    try: return torch.cat([model(x.to(device)).cpu() for x, _ in loader(images, batch_size)]).numpy()
-    finally: model.train(mode)
+    device = device_of(model)
+    with frozen(model): return torch.cat([model(x.to(device)).cpu() for x, _ in loader(images, batch_size)]).numpy()
 
 def srocc(a, b) -> float: # (N,) each; 0 for a constant
     "Spearman's rank order correlation; a constant prediction orders nothing and gets 0"
