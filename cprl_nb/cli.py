@@ -41,13 +41,14 @@ EPS_FGSM, EPS_PGD = (.25, .5, 1, 2, 4), (.5, 1, 2)  # of the curves, in 8-bit st
 
 # %% ../nbs/10_cli.ipynb #27b82a31
 def demo_recipe(data:str, # "embedded" or "livec"
-                weights:str # "auto", "imagenet" or "none"
+                weights:str, # "auto", "imagenet" or "none"
+                backbone:str|None=None # instead of the recipe's
     ) -> tuple: # (dict of settings, what to print about the weights)
     "The demo's settings, after a look at what weights there are"
     if weights not in ('auto', 'imagenet', 'none'): raise ValueError(f"weights = {weights!r}: choose auto, imagenet or none")
     imagenet = RECIPES[data, 'imagenet']
     if weights == 'none': return RECIPES[data, 'scratch'], 'from scratch, as asked'
-    try: imagenet_state(imagenet['backbone'])
+    try: imagenet_state(backbone or imagenet['backbone'])
     except WeightsUnavailable as e:
         if weights == 'imagenet': raise
         return RECIPES[data, 'scratch'], f'from scratch: {e}'
@@ -95,7 +96,7 @@ def demo(data:str='embedded', # "embedded" (proxy scores) or "livec" (human scor
     if data == 'livec' and root is None: raise ValueError("data = 'livec' needs root: the folder ChallengeDB_release, as downloaded")
     check_eps(eps/255)
     images = embedded() if data == 'embedded' else livec(root)
-    recipe, about_weights = demo_recipe(data, weights)
+    recipe, about_weights = demo_recipe(data, weights, settings.get('backbone'))
     cfg = Config(**{**recipe, 'seed': seed, **{k: v for k, v in settings.items() if v is not None}})
     pick_device(cfg.device)
     for name in ('plain', 'cprl'): Players(make_model(c := replace(cfg, model=name)), c)  # a bad setting shows before the training
