@@ -66,7 +66,7 @@ OBJECTIVES = {'reflection': lambda s, y: (s - side(y)).abs(),
               'squared error': lambda s, y: (s - y)**2}
 
 # %% ../nbs/05_attacks.ipynb #9daabfa5
-def _gradient(model, x, y, objective): # value (B,) and gradient of the objective at x, and the scores there
+def _gradient(model, x, y, objective): # value (B,) and gradient of the objective at x
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         s = scores(model, x)
@@ -106,6 +106,7 @@ class PGD:
     def __post_init__(self):
         check_eps(self.eps)
         if self.objective not in OBJECTIVES: raise ValueError(f"objective = {self.objective!r}: choose one of {', '.join(OBJECTIVES)}")
+        if self.restarts > 1 and not self.random_start: raise ValueError(f"restarts = {self.restarts}: without a random start they would all be the same")
         if self.steps < 1 or self.restarts < 1: raise ValueError(f"steps = {self.steps}, restarts = {self.restarts}: expected at least 1")
 
     def __call__(self,
@@ -124,7 +125,7 @@ class PGD:
             if self.random_start: best_value = objective(scores(model, x), y)  # else the first step looks at x itself
             for _ in range(self.restarts):
                 start = x
-                if self.random_start: start = (x + self.eps*(2*torch.rand(x.shape, generator=rng).to(x) - 1)).clamp(0, 1)
+                if self.random_start: start = (x + self.eps*(2*torch.rand(x.shape[1:], generator=rng).to(x) - 1)).clamp(0, 1)
                 found, value, moved = _ascend(model, x, y, start, self.eps, self.steps, step, objective)
                 any_moved |= moved.any().item()
                 better = value > best_value

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'SCENES', 'DISTORTIONS', 'PARTS', 'atomic', 'write_text', 'open_image', 'read_image', 'IQASet',
            'load_scene', 'jpeg2000', 'jpeg', 'white_noise', 'gaussian_blur', 'fast_fading', 'haarpsi', 'cache_dir',
-           'embedded', 'livec', 'split_by_scene', 'check_split', 'take', 'centre_view', 'Images']
+           'embedded', 'livec', 'split_by_scene', 'check_split', 'take', 'write_split', 'read_split', 'centre_view',
+           'Images']
 
 # %% ../nbs/03_data.ipynb #bca9342a
 import hashlib, io, json, os, shutil
@@ -46,11 +47,14 @@ def open_image(path:str|Path # image file
     if not path.stat().st_size: raise ValueError(f"{path}: the file is empty; expected an image")
     try:
         with Image.open(path) as im:
-            if im.mode.startswith(('I', 'F')): raise ValueError(f"{path}: {im.mode!r} pixels; expected 8 bits a channel")
-            return ImageOps.exif_transpose(im).convert('RGB')
+            mode, (w, h) = im.mode, im.size
+            rgb = None if mode[0] in 'IF' or max(w, h) > 32*min(w, h) else ImageOps.exif_transpose(im).convert('RGB')
     except UnidentifiedImageError: raise ValueError(f"{path}: not an image that Pillow can identify") from None
     except Image.DecompressionBombError as e: raise ValueError(f"{path}: too large for Pillow's decompression limit ({e})") from None
-    except (OSError, SyntaxError, EOFError) as e: raise ValueError(f"{path}: cannot be decoded, the file is damaged ({e})") from None
+    except Exception as e: raise ValueError(f"{path}: cannot be decoded, the file is damaged ({e})") from None  # decoders raise all kinds
+    if mode[0] in 'IF': raise ValueError(f"{path}: {mode!r} pixels; expected 8 bits a channel")
+    if rgb is None: raise ValueError(f"{path}: {w} × {h} px is too thin to resize; expected at most 32 : 1")
+    return rgb
 
 def read_image(path:str|Path # image file
     ) -> torch.Tensor: # (3, H, W), uint8, RGB
@@ -88,8 +92,8 @@ SCENES = {
     'chelsea':   ('skimage', 'Stéfan van der Walt, CC0'),
     'coffee':    ('skimage', 'Rachel Michetti, CC0'),
     'rocket':    ('skimage', 'SpaceX, public domain'),
-    'china':     ('sklearn', 'danielbuechele on Flickr, CC BY 2.0, reduced and distorted here'),
-    'flower':    ('sklearn', 'vultilion on Flickr, CC BY 2.0, reduced and distorted here'),
+    'china':     ('sklearn', 'danielbuechele, CC BY 2.0, flickr.com/photos/danielbuechele/6061409035, reduced and distorted here'),
+    'flower':    ('sklearn', 'vultilion, CC BY 2.0, flickr.com/photos/vultilion/6056698931, reduced and distorted here'),
     'hopper':    ('matplotlib', 'Grace Hopper, U.S. Navy, public domain')}
 
 def load_scene(name:str, # a key of `SCENES`
@@ -177,7 +181,7 @@ def _distorted_scene(scene, folder, seed, bar):
     versions = [('pristine', 0, None, im)] + [(d, i + 1, v, fn(im, v, rng)) for d, (fn, vs) in DISTORTIONS.items() for i, v in enumerate(vs)]
     reference = TF.to_dtype(TF.pil_to_tensor(im), scale=True)[None]
     for d, level, value, x in versions:
-        score = haarpsi(TF.to_dtype(TF.pil_to_tensor(x), scale=True)[None], reference).item()
+        score = round(haarpsi(TF.to_dtype(TF.pil_to_tensor(x), scale=True)[None], reference).item(), 4)  # sums depend on the number of threads
         name = f'{scene}-{d}-{level}.png'
         x.save(folder/name, compress_level=1)
         rows.append(dict(path=name, quality=score, raw=score, std=np.nan, scene=scene, distortion=d, level=level, strength=value, set='embedded'))
@@ -190,7 +194,7 @@ def embedded(cache:str|Path|None=None, # folder for the built images; None: `cac
              scenes:tuple|list=tuple(SCENES) # which scenes
     ) -> IQASet: # 36 images a scene, HaarPSI as proxy score
     "The embedded set: built in seconds the first time, read from the cache afterwards"
-    recipe = json.dumps([1, seed, list(scenes), {k: v for k, (_, v) in DISTORTIONS.items()}, Image.__version__])
+    recipe = json.dumps([2, seed, list(scenes), {k: v for k, (_, v) in DISTORTIONS.items()}, Image.__version__])
     folder = Path(cache or cache_dir())/f'embedded-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}'
     if not (folder/'table.csv').exists():
         part = folder.with_name(f'.{folder.name}.{os.getpid()}.part')
@@ -203,13 +207,13 @@ def embedded(cache:str|Path|None=None, # folder for the built images; None: `cac
             pd.DataFrame(rows).to_csv(part/'table.csv', index=False)
             try: part.rename(folder)
             except OSError:  # another process was faster
-                if not folder.exists(): raise
+                if not (folder/'table.csv').exists(): raise ValueError(f"{folder}: incomplete; delete it, and it will be built again") from None
         finally: shutil.rmtree(part, ignore_errors=True)
     table = pd.read_csv(folder/'table.csv')
     table['path'] = [str(folder/p) for p in table.path]
     return IQASet('embedded', table, 'HaarPSI (proxy)', proxy=True)
 
-# %% ../nbs/03_data.ipynb #49182a70
+# %% ../nbs/03_data.ipynb #a97df38e
 def _mat_column(folder, name):
     from scipy.io import loadmat
     path = folder/f'{name}.mat'
@@ -236,17 +240,18 @@ def livec(root:str|Path # the folder ChallengeDB_release, or the one that holds 
     if absent: raise FileNotFoundError(f"{absent[0]}: has a score but is not there ({len(absent)} of {len(table)} images missing); expected the images as downloaded")
     return IQASet('livec', table, 'MOS')
 
-# %% ../nbs/03_data.ipynb #e2e60ca4
+# %% ../nbs/03_data.ipynb #69c169b3
 PARTS = 'train', 'val', 'test'
 
 def split_by_scene(data:IQASet, # images with scores
                    seed:int=0, # of the draw
-                   fractions:tuple=(.7, .1, .2) # shares of the scenes for train, val, test
+                   val:float=.1, # share of the scenes that picks what is picked
+                   test:float=.2 # share of the scenes that is looked at once
     ) -> pd.Series: # "train", "val" or "test" for each row of `data.table`
     "Divide the scenes, seeded, with at least one in each part"
     scenes = sorted(data.table.scene.unique())
     if len(scenes) < 3: raise ValueError(f"{data.name}: {len(scenes)} scenes; train, val and test need at least three")
-    n_val, n_test = (max(1, round(len(scenes)*f)) for f in fractions[1:])
+    n_val, n_test = (max(1, round(len(scenes)*share)) for share in (val, test))
     order = np.random.default_rng(seed).permutation(scenes)
     part = dict(zip(order, ['test']*n_test + ['val']*n_val + ['train']*(len(scenes) - n_val - n_test)))
     return data.table.scene.map(part).rename('split')
@@ -268,6 +273,29 @@ def take(data:IQASet, # images with scores
     return IQASet(data.name, data.table[split == part].reset_index(drop=True), data.score, data.proxy)
 
 # %% ../nbs/03_data.ipynb #7690255a
+def write_split(data:IQASet, # images with scores
+                split:pd.Series, # "train", "val" or "test" for each row
+                path:str|Path): # a .csv file
+    "Write image name, scene and part of each image"
+    check_split(data, split)
+    table = pd.DataFrame(dict(image=[Path(p).name for p in data.table.path], scene=data.table.scene, split=split))
+    with atomic(path) as p: table.to_csv(p, index=False)
+
+def read_split(data:IQASet, # images with scores
+               path:str|Path # a file that `write_split` wrote
+    ) -> pd.Series: # "train", "val" or "test" for each row
+    "Read a split and check it against the set"
+    if not Path(path).is_file(): raise FileNotFoundError(f"{path}: no such split; expected a CSV with the columns image and split")
+    try: part = pd.read_csv(path).set_index('image').split.to_dict()
+    except Exception as e: raise ValueError(f"{path}: expected a CSV with the columns image and split ({e})") from None
+    names = [Path(p).name for p in data.table.path]
+    absent = [n for n in names if n not in part]
+    if absent: raise ValueError(f"{path}: says nothing about {absent[0]} ({len(absent)} of {len(names)} images of {data.name})")
+    split = pd.Series([part[n] for n in names], name='split')
+    check_split(data, split)
+    return split
+
+# %% ../nbs/03_data.ipynb #2e138117
 def centre_view(x:torch.Tensor, # (3, H, W), uint8
                 size:int, # side of the square, px
                 resize:int # length of the shorter side before the crop, px
@@ -276,7 +304,7 @@ def centre_view(x:torch.Tensor, # (3, H, W), uint8
     if min(x.shape[1:]) != resize: x = TF.resize(x, resize, antialias=True)
     return TF.to_dtype(TF.center_crop(x, [size]*2), scale=True)
 
-# %% ../nbs/03_data.ipynb #0caff53c
+# %% ../nbs/03_data.ipynb #b61a5cb3
 class Images(Dataset):
     "Images of a set as (x, quality) for training (random crop) or testing (centre crop)"
     def __init__(self,

@@ -50,7 +50,7 @@ def eps_figure(results:pd.DataFrame, # long form
             ax.plot([0, *line.eps*255], [clean, *line.value], '--' if attack == 'FGSM' else '-', marker='.', color=f'C{i}',
                     label=f"{name}, {attack}{f'-{int(steps)}' if steps > 1 else ''}")
     ax.axhline(0, color='k', lw=.5)
-    ax.set(xlabel='ε (8-bit steps)', ylabel=f'{metric}, {int(r.n.iloc[0])} images')
+    ax.set(xlabel='ε (8-bit steps)', ylabel=f'{metric}, {int(r.n.iloc[0])} images\n{r.score.iloc[0]}')
     ax.legend(fontsize=8)
     fig.tight_layout()
     return fig

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 import torch
 import torch.nn as nn
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torchvision.models import ResNet18_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from .data import atomic
@@ -68,6 +68,7 @@ def imagenet_state(backbone:str # a key of `BACKBONES`
         raise WeightsUnavailable(f"ImageNet weights of {backbone} could not be downloaded ({e}): put {weights.url} at {target}, "
                                  "or point TORCH_HOME to a folder that has it, or train from scratch") from None
     except Exception as e:  # torch raises many kinds for a file that is no checkpoint
+        if not target.exists(): raise WeightsUnavailable(f"ImageNet weights of {backbone} could not be downloaded ({type(e).__name__}): put {weights.url} at {target}, or train from scratch") from None
         raise ValueError(f"{target}: not torchvision's weights of {backbone}, perhaps a broken download ({type(e).__name__}): delete it") from None
 
 def load_safetensors(path:str|Path # a .safetensors file
@@ -82,7 +83,7 @@ def load_safetensors(path:str|Path # a .safetensors file
 def save_safetensors(tensors:dict, # name -> tensor
                      path:str|Path): # a .safetensors file
     "Write tensors atomically, in the plain memory format"
-    with atomic(path) as p: save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, p)
+    with atomic(path) as p: p.write_bytes(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
 
 # %% ../nbs/04_models.ipynb #c79b02a7
 def dct_filters(n:int=7 # side of the filters
@@ -114,9 +115,9 @@ class QualityModel(nn.Module):
         self.block(self.layer_names()[-1]).act = nn.Identity()  # lives in self.act
         self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('scale', torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
-        if type(self) is QualityModel: self.finish(weights)
+        self.load_file(weights)
 
-    def finish(self, weights): # the last step of construction, when all parameters exist
+    def load_file(self, weights): # a safetensors file; nothing to do for None and "imagenet"
         if weights not in (None, 'imagenet'): self.load(load_safetensors(weights), weights)
         self.to(memory_format=torch.channels_last)
 
@@ -163,12 +164,12 @@ class CPRLModel(QualityModel):
                  c:str='prose', # reading of Eq. 13: a key of `pns.C_READINGS`
                  s:str='prose', # reading of Eq. 13: a key of `pns.S_READINGS`
                  fc:str='relu'): # FC_φ and FC_ξ: one of `pns.FCS`
-        super().__init__(backbone, weights)
+        super().__init__(backbone, 'imagenet' if weights == 'imagenet' else None)  # a file holds φ and ξ too: see below
         self.layers = resolve_layers(layers, self.layer_names())
         for name in self.layers:
             if name == self.layer_names()[-1]: self.act = InterventionActivation(self.fc.in_features, b, order, scope, c, s, fc)
             else: self.block(name).act = ChannelActivation(b, order, scope)
-        self.finish(weights)
+        self.load_file(weights)
 
     @property
     def can_intervene(self): return isinstance(self.act, InterventionActivation)

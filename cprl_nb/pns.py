@@ -31,7 +31,7 @@ C_READINGS = {'prose':   lambda f, M, fc: f + fc(f*(1 - M)),
 S_READINGS = {'prose':   lambda f, M, fc: fc(f)*M + f*(1 - M),
               'printed': lambda f, M, fc: fc(f)*M + f*M}
 
-# %% ../nbs/02_pns.ipynb #0b14228b
+# %% ../nbs/02_pns.ipynb #4d4b62ec
 INTERVENTIONS = 'sufficiency', 'necessity'
 
 class InterventionActivation(ChannelActivation):
@@ -56,7 +56,7 @@ class InterventionActivation(ChannelActivation):
         if self.intervention == 'sufficiency': return F.relu(C_READINGS[self.c](f, M, self.phi))
         return F.relu(S_READINGS[self.s](f, M, self.xi))
 
-# %% ../nbs/02_pns.ipynb #4d4b62ec
+# %% ../nbs/02_pns.ipynb #89a9a5a6
 @contextmanager
 def intervene(model:nn.Module, # a network with at least one `InterventionActivation`
               kind:str): # "sufficiency" (c) or "necessity" (s)
@@ -70,7 +70,7 @@ def intervene(model:nn.Module, # a network with at least one `InterventionActiva
     finally:
         for a, k in zip(acts, before): a.intervention = k
 
-# %% ../nbs/02_pns.ipynb #00f4a286
+# %% ../nbs/02_pns.ipynb #2fe76731
 def sufficiency_risk(y_c:torch.Tensor, # scores under c, (B,), [0, 1]
                      y:torch.Tensor # scores without intervention, (B,), [0, 1]
     ) -> torch.Tensor: # scalar in [0, 1]

@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from . import __version__
-from .attacks import device_of, frozen
-from .data import IQASet, Images, atomic, check_split, take, write_text
+from .attacks import device_of, frozen, scores
+from .data import IQASet, Images, atomic, check_split, take, write_split, write_text
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
@@ -57,11 +57,15 @@ class Config:
     device:str='auto' # torch device; "auto": CUDA where there is one
 
     def __post_init__(self):
-        self.scale = tuple(self.scale)
+        if isinstance(self.scale, list): self.scale = tuple(self.scale)  # JSON has no tuples
+        for f in fields(self):
+            value, kind = getattr(self, f.name), f.type | int if f.type is float else f.type
+            if not isinstance(value, kind): raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
         if self.model not in MODELS: raise ValueError(f"model = {self.model!r}: choose one of {', '.join(MODELS)}")
         if self.loss not in LOSSES: raise ValueError(f"loss = {self.loss!r}: choose one of {', '.join(LOSSES)}")
         if set(self.turns.split(',')) - set(TURNS): raise ValueError(f"turns = {self.turns!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
-        if min(self.epochs, self.batch_size, self.lr) <= 0: raise ValueError(f"epochs = {self.epochs}, batch_size = {self.batch_size}, lr = {self.lr}: expected positive numbers")
+        for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
+            if getattr(self, name) is not None and getattr(self, name) <= 0: raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
 
 MODELS = 'cprl', 'plain'
 TURNS = {'SF': 'sufficiency', 'NC': 'necessity', 'none': None}
@@ -82,8 +86,8 @@ def pick_device(name:str # "auto" or a torch device
     ) -> torch.device: # where to compute
     "CUDA where there is one, if asked to choose"
     if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    if name.startswith('cuda') and not torch.cuda.is_available(): raise ValueError(f"device = {name!r}: no CUDA device here; use cpu or auto")
-    return torch.device(name)
+    try: return torch.empty(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as e: raise ValueError(f"device = {name!r}: cannot be used here ({str(e).splitlines()[0]}); use cpu or auto") from None
 
 # %% ../nbs/06_training.ipynb #af2701c7
 def turn_loss(model:CPRLModel, # the network
@@ -141,14 +145,18 @@ def loader(images:Images, # what to read
     "Batches of a set"
     return DataLoader(images, batch_size, sampler=order, drop_last=order is not None and len(order) >= batch_size)
 
-@torch.no_grad()
-def predict(model:torch.nn.Module, # scores images
+def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             images:Images, # what to score
+            attack=None, # attack(model, x, y) -> x_adv; None: score the images as they are
             batch_size:int=32 # images in a batch
     ) -> np.ndarray: # (N,)
-    "Scores of a set, in evaluation mode"
-    device = device_of(model)
-    with frozen(model): return torch.cat([model(x.to(device)).cpu() for x, _ in loader(images, batch_size)]).numpy()
+    "Scores of a set, clean or attacked, in evaluation mode"
+    device, out = device_of(model), []
+    with frozen(model), torch.no_grad():
+        for x, y in loader(images, batch_size):
+            x, y = x.to(device), y.to(device)
+            out.append(scores(model, x if attack is None else attack(model, x, y)).cpu())
+    return torch.cat(out).numpy()
 
 def srocc(a, b) -> float: # (N,) each; 0 for a constant
     "Spearman's rank order correlation; a constant prediction orders nothing and gets 0"
@@ -176,9 +184,10 @@ def read_config(run:str|Path # a run's folder
         made = info.get('version', 'unknown') if isinstance(info, dict) else 'unknown'
         raise ValueError(f"{path}: a run of cprl_nb {made} in another format; this is {__version__}, which reads format {RUN_FORMAT}: train again, or use that version")
     cfg = info.pop('config', {})
-    unknown = set(cfg) - {f.name for f in fields(Config)}
-    if unknown: raise ValueError(f"{path}: unknown setting {sorted(unknown)[0]!r}; expected the settings of Config")
-    return Config(**cfg), info
+    wrong = set(cfg or ()) ^ {f.name for f in fields(Config)} or {'dataset', 'score', 'proxy'} - set(info)
+    if wrong: raise ValueError(f"{path}: setting {sorted(wrong)[0]!r} is unknown or missing; expected just the settings of this version's Config")
+    try: return Config(**cfg), info
+    except ValueError as e: raise ValueError(f"{path}: {e}") from None
 
 def load_run(run:str|Path, # a run's folder
              device:str='auto' # torch device
@@ -239,6 +248,7 @@ def fit(data:IQASet, # images with scores
         before = read_config(run)[0]
         changed = [f.name for f in fields(Config) if getattr(before, f.name) != getattr(cfg, f.name)]
         if changed: raise ValueError(f"{run}: made with {changed[0]} = {getattr(before, changed[0])!r}, not {getattr(cfg, changed[0])!r}; resume with the same configuration")
+        if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     device = pick_device(cfg.device)
     train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True, rotate=cfg.rotate, seed=cfg.seed).preload()
     val = Images(take(data, split, 'val'), cfg.size, cfg.resize).preload()
@@ -249,8 +259,9 @@ def fit(data:IQASet, # images with scores
         rows = pd.read_csv(run/'metrics.csv').head(done).to_dict('records')
     else:
         write_config(run, cfg, data)
-        with atomic(run/'split.csv') as p: data.table[['path', 'scene', 'set']].assign(split=split).to_csv(p, index=False)
+        write_split(data, split, run/'split.csv')
     best = max((r['val_srocc'] for r in rows), default=-math.inf)
+    since = lambda: len(rows) - 1 - int(np.argmax([r['val_srocc'] for r in rows]))  # epochs without a better one
     per_epoch = max(1, len(train)//cfg.batch_size)
     saved = time.time()
     with tqdm(total=cfg.epochs*per_epoch, initial=done*per_epoch, desc=cfg.model, unit='step', disable=not progress) as bar:
@@ -261,20 +272,20 @@ def fit(data:IQASet, # images with scores
                 t = epoch*per_epoch + i
                 players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
                 losses.append(players.step(x.to(device), y.to(device), t))
-                if not math.isfinite(losses[-1]['mse']): raise ValueError(f"{run}: the loss is not finite at step {t}; lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
+                if not all(map(math.isfinite, losses[-1].values())): raise ValueError(f"{run}: the loss is not finite at step {t}; lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
                 bar.update()
                 bar.set_postfix(loss=f"{losses[-1]['mse']:.4f}", val_srocc=f'{best:.3f}' if rows else '-')
-            scores = predict(model, val)
-            rows.append(dict(epoch=epoch, **pd.DataFrame(losses).mean().to_dict(), val_srocc=srocc(val.data.table.raw, scores), val_std=float(scores.std())))
+            s = predict(model, val)
+            rows.append(dict(epoch=epoch, **pd.DataFrame(losses).mean().to_dict(), val_srocc=srocc(val.data.table.raw, s), val_std=float(s.std())))
             if rows[-1]['val_srocc'] > best:
                 best = rows[-1]['val_srocc']
                 save_safetensors(model.state_dict(), run/'model.safetensors')
             with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
-            since = len(rows) - 1 - int(np.argmax([r['val_srocc'] for r in rows]))
-            if cfg.patience and since >= cfg.patience: break
+            if cfg.patience and since() >= cfg.patience: break
             if time.time() - saved >= save_every and epoch + 1 < cfg.epochs:
                 save_state(run, players, rows)
                 saved = time.time()
+    write_text(run/'finished', f'{len(rows)} epochs\n')
     shutil.rmtree(run/'state', ignore_errors=True)
     model.load(load_safetensors(run/'model.safetensors'), run/'model.safetensors')
     return model.eval()
