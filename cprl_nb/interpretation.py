@@ -23,7 +23,7 @@ def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in eva
     ) -> Figure: # a row for each model
     "Photo, perturbed photo, and amplified difference (Fig. 1)"
     gain = round(0.5/attack.eps)
-    fig, axs = plt.subplots(len(models), 3, figsize=(8, 2.9*len(models)), squeeze=False)
+    fig, axs = plt.subplots(len(models), 3, figsize=(8, 3.1*len(models)), squeeze=False)
     for row, (name, model) in zip(axs, models.items()):
         device = device_of(model)
         x_adv = attack(model, x[None].to(device), torch.tensor([y], dtype=x.dtype, device=device))
@@ -33,7 +33,7 @@ def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in eva
         for ax, im, title in zip(row, (x, x_adv[0].cpu(), (0.5 + gain*diff).clamp(0, 1)), titles):
             ax.imshow(im.permute(1, 2, 0)); ax.set_title(title, fontsize=9); ax.axis('off')
     fig.suptitle(f'{score} of this photo: {y:.3f}', fontsize=10)
-    fig.tight_layout()
+    fig.tight_layout(h_pad=2)
     return fig
 
 # %% ../nbs/09_interpretation.ipynb #4d7fe2fd
