@@ -108,8 +108,7 @@ def check():
     with tempfile.TemporaryDirectory() as d:
         copy = Path(d)/'cprl_nb'
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns('.git', '.venv', 'venv', 'runs', 'build', '*.egg-info', '__pycache__'), symlinks=True)
-        for cmd in ('nbdev_export', 'nbdev_clean'):
-            subprocess.run([sys.executable, '-c', f'import sys; from nbdev.{"export" if "export" in cmd else "clean"} import {cmd}; sys.argv=["{cmd}"]; {cmd}()'], cwd=copy, check=True)
+        for tool in ('nbdev_export', 'nbdev_clean'): subprocess.run([Path(sys.executable).with_name(tool)], cwd=copy, check=True)
         for folder, pattern in (('cprl_nb', '*.py'), ('nbs', '*.ipynb')):
             names = {p.relative_to(r) for r in (ROOT, copy) for p in (r/folder).rglob(pattern) if '.ipynb_checkpoints' not in p.parts}
             read = lambda p: p.read_text(encoding='utf-8') if p.exists() else None
