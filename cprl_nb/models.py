@@ -163,12 +163,13 @@ class CPRLModel(QualityModel):
                  layers:str|list='all', # where: blocks, stages or "all"
                  c:str='prose', # reading of Eq. 13: a key of `pns.C_READINGS`
                  s:str='prose', # reading of Eq. 13: a key of `pns.S_READINGS`
-                 fc:str='relu'): # FC_φ and FC_ξ: one of `pns.FCS`
+                 fc:str='relu', # FC_φ and FC_ξ: one of `pns.FCS`
+                 gate:str='hard'): # how M is made: one of `soft_rank.GATES`
         super().__init__(backbone, 'imagenet' if weights == 'imagenet' else None)  # a file holds φ and ξ too: see below
         self.layers = resolve_layers(layers, self.layer_names())
         for name in self.layers:
-            if name == self.layer_names()[-1]: self.act = InterventionActivation(self.fc.in_features, b, order, scope, c, s, fc)
-            else: self.block(name).act = ChannelActivation(b, order, scope)
+            if name == self.layer_names()[-1]: self.act = InterventionActivation(self.fc.in_features, b, order, scope, c, s, fc, gate)
+            else: self.block(name).act = ChannelActivation(b, order, scope, gate)
         self.load_file(weights)
 
     @property

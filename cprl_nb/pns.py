@@ -108,8 +108,9 @@ class InterventionActivation(ChannelActivation):
                  scope:str='position', # a key of `SCOPES`
                  c:str='prose', # reading of c: a key of `C_READINGS`
                  s:str='prose', # reading of s: a key of `S_READINGS`
-                 fc:str='relu'): # FC_φ and FC_ξ: one of `FCS`
-        super().__init__(b, order, scope)
+                 fc:str='relu', # FC_φ and FC_ξ: one of `FCS`
+                 gate:str='hard'): # one of `soft_rank.GATES`
+        super().__init__(b, order, scope, gate)
         for name, value, known in (('c', c, C_READINGS), ('s', s, S_READINGS)):
             if value not in known: raise ValueError(f"{name} = {value!r}: choose one of {', '.join(known)}")
         self.c, self.s, self.intervention = c, s, None

@@ -34,6 +34,7 @@ class Config:
     b:float=0.4 # bias of Eq. 7, in [-0.5, 0.5]
     order:str='descending' # one of `soft_rank.ORDERS`
     scope:str='position' # a key of `soft_rank.SCOPES`
+    gate:str='hard' # how M is made: one of `soft_rank.GATES`
     layers:str='all' # blocks with a channel activation: names separated by commas
     pns:bool=True # play the game? False: channel activation alone
     c:str='prose' # reading of Eq. 13: a key of `pns.C_READINGS`
@@ -86,7 +87,7 @@ def make_model(cfg:Config, # what to build
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         if cfg.model == 'plain': return QualityModel(cfg.backbone, weights)
-        return CPRLModel(cfg.backbone, weights, cfg.b, cfg.order, cfg.scope, cfg.layers, cfg.c, cfg.s, cfg.fc)
+        return CPRLModel(cfg.backbone, weights, cfg.b, cfg.order, cfg.scope, cfg.layers, cfg.c, cfg.s, cfg.fc, cfg.gate)
 
 def pick_device(name:str # "auto" or a torch device
     ) -> torch.device: # where to compute
