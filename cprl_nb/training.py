@@ -139,8 +139,8 @@ class Players:
             for group in opt.param_groups: group['lr'] = lr
 
     def features(self, x): # the costly part, in the precision asked for
-        with torch.autocast(x.device.type, PRECISIONS[self.cfg.precision], enabled=self.cfg.precision != 'float32'): f = self.model.features(x)
-        return f.float()
+        if self.cfg.precision == 'float32': return self.model.features(x)
+        with torch.autocast(x.device.type, PRECISIONS[self.cfg.precision]): return self.model.features(x).float()
 
     def step(self, x, y_true, t): # one iteration, number t; returns its losses
         turn = self.turns[t % len(self.turns)]                              # line 12
