@@ -94,7 +94,8 @@ def channel_transform(K:int, # number of channels
 C_READINGS = {'prose':   lambda f, M, fc: f + fc(f*(1 - M)),
               'printed': lambda f, M, fc: fc(f)*(1 - M) + f*M}
 S_READINGS = {'prose':   lambda f, M, fc: fc(f)*M + f*(1 - M),
-              'printed': lambda f, M, fc: fc(f)*M + f*M}
+              'printed': lambda f, M, fc: fc(f)*M + f*M,
+              'added':   lambda f, M, fc: f + fc(f*M)}
 
 # %% ../nbs/02_pns.ipynb #4d4b62ec
 INTERVENTIONS = 'sufficiency', 'necessity'

@@ -62,7 +62,9 @@ def ranked_channels(f:torch.Tensor, # features (B, K, H, W)
         np.bitwise_and(keys[:, :n], 0xffffffff, out=out[rows])
     step = max(1, 2**17//K)  # rows that fit into a core's cache
     chunks = [slice(i, i + step) for i in range(0, len(values), step)]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool: list(pool.map(rank, chunks))
+    if len(chunks) == 1: rank(chunks[0])
+    else:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool: list(pool.map(rank, chunks))
     return torch.from_numpy(out).view(B, H, W, n).permute(0, 3, 1, 2)
 
 # %% ../nbs/01_soft_rank.ipynb #f304adf5
