@@ -7,12 +7,14 @@ __all__ = ['METRICS', 'RESULT_COLUMNS', 'plcc', 'scene_interval', 'worst_scores'
            'to_markdown', 'save_results']
 
 # %% ../nbs/07_evaluation.ipynb #48f5c83b
+import warnings
 from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import pearsonr
 from tqdm.auto import tqdm
+from .attacks import NoGradient
 from .data import Images, atomic, write_text
 from .training import predict, srocc
 
@@ -61,14 +63,17 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
     ) -> pd.DataFrame: # long form, with `RESULT_COLUMNS`
     "Measure a model, clean and under attack"
     rows, found, table = [], [], images.data.table
-    def add(s, **how):
+    def add(s, **how): # s: scores, or None
         for metric, f in METRICS.items():
-            low, high = scene_interval(table, s, metric) if intervals else (np.nan, np.nan)
-            rows.append({**about, **how, 'dataset': images.data.name, 'score': images.data.score, 'size': images.size, 'n': len(s), 'metric': metric, 'value': f(table, s), 'low': low, 'high': high})
+            value, (low, high) = (np.nan, (np.nan, np.nan)) if s is None else (f(table, s), scene_interval(table, s, metric) if intervals else (np.nan, np.nan))
+            rows.append({**about, **how, 'dataset': images.data.name, 'score': images.data.score, 'size': images.size, 'n': len(images), 'metric': metric, 'value': value, 'low': low, 'high': high})
     for attack in tqdm([None, *attacks], desc=f"evaluating {about.get('model', '')}", unit='attack', disable=not progress):
-        found.append(predict(model, images, attack, batch_size))
-        if attack is None: add(found[-1], attack='clean', eps=0.)
-        else: add(found[-1], attack=attack.name, **{k: getattr(attack, k) for k in ('objective', 'eps', 'steps', 'restarts')})
+        try: s = predict(model, images, attack, batch_size)
+        except NoGradient as e:
+            warnings.warn(f'{e}; its values are left empty')
+            s = None
+        else: found.append(s)
+        add(s, **(dict(attack='clean', eps=0.) if attack is None else {k: getattr(attack, k) for k in ('objective', 'eps', 'steps', 'restarts')} | dict(attack=attack.name)))
     if worst and attacks: add(worst_scores(np.stack(found), table.quality), attack='worst', objective='reflection', eps=max(a.eps for a in attacks))
     return pd.DataFrame(rows).reindex(columns=RESULT_COLUMNS)
 
