@@ -86,10 +86,10 @@ def _ascend(model, guide, x, y, start, attack, step_size, rng): # best points an
         better = value > best_value
         best[better], best_value[better] = here[better], value[better]
     near = lambda: (here + attack.eps*(2*torch.rand(x.shape[1:], generator=rng).to(x) - 1)).clamp(low, high)
-    for t in range(attack.steps):
+    for _ in range(attack.steps):
         found = [_gradient(guide, near() if samples > 1 else here, y, objective) for _ in range(samples)]
         if guide is model and samples == 1: keep(found[0][0])
-        elif t or not attack.random_start: keep(objective(scores(model, here), y))
+        else: keep(objective(scores(model, here), y))
         grad = sum(g for _, g in found)
         moved |= grad.flatten(1).ne(0).any(1)
         here = (here + step_size*grad.sign()).clamp(low, high)
@@ -119,13 +119,15 @@ class PGD:
     gradient:str='own' # whose gradient leads: a key of `GUIDES`
     samples:int=1 # points of the ball whose gradients are averaged; 1: the current one alone
     seed:int=0 # of the random starts
-    name:str='PGD' # as shown in tables
+    name:str|None=None # as shown in tables; None: PGD, and what is special about its gradient
 
     def __post_init__(self):
         check_eps(self.eps)
+        if self.name is None: object.__setattr__(self, 'name', 'PGD' + (f' {self.gradient}' if self.gradient != 'own' else '') + (' averaged' if self.samples > 1 else ''))
         if self.objective not in OBJECTIVES: raise ValueError(f"objective = {self.objective!r}: choose one of {', '.join(OBJECTIVES)}")
         if self.gradient not in GUIDES: raise ValueError(f"gradient = {self.gradient!r}: choose one of {', '.join(GUIDES)}")
         if self.restarts > 1 and not self.random_start: raise ValueError(f"restarts = {self.restarts}: without a random start they would all be the same")
+        if self.step_size is not None and self.eps > 0 and not self.step_size > 0: raise ValueError(f"step_size = {self.step_size}: expected a positive number of pixel units, e.g. eps/4, or None")
         if min(self.steps, self.restarts, self.samples) < 1: raise ValueError(f"steps = {self.steps}, restarts = {self.restarts}, samples = {self.samples}: expected at least 1")
 
     def __call__(self,

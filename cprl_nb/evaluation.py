@@ -44,10 +44,11 @@ def scene_interval(table:pd.DataFrame, # with the columns of a set
 
 # %% ../nbs/07_evaluation.ipynb #2f5a4ed4
 def worst_scores(scores:np.ndarray, # (attacks, N)
-                 quality # true, in [0, 1], (N,)
+                 quality, # true, in [0, 1], (N,)
+                 centre:float=.5 # where good begins, in [0, 1]
     ) -> np.ndarray: # (N,)
     "For each image the score that is furthest from its own end of the scale"
-    return np.where(np.asarray(quality) >= .5, scores.min(0), scores.max(0))
+    return np.where(np.asarray(quality) >= centre, scores.min(0), scores.max(0))
 
 # %% ../nbs/07_evaluation.ipynb #f9e98fa6
 RESULT_COLUMNS = ['model', 'weights', 'dataset', 'score', 'split', 'seed', 'size', 'attack', 'objective', 'eps', 'steps', 'restarts', 'n', 'metric', 'value', 'low', 'high']
@@ -62,6 +63,7 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
              progress:bool=True # show a bar
     ) -> pd.DataFrame: # long form, with `RESULT_COLUMNS`
     "Measure a model, clean and under attack"
+    if worst and len(eps := {a.eps for a in attacks}) > 1: raise ValueError(f"attacks with eps = {', '.join(f'{e:g}' for e in sorted(eps))}: their worst case has no one bound; give those of one eps")
     rows, found, table = [], [], images.data.table
     def add(s, **how): # s: scores, or None
         for metric, f in METRICS.items():
@@ -74,7 +76,7 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
             s = None
         else: found.append(s)
         add(s, **(dict(attack='clean', eps=0.) if attack is None else {k: getattr(attack, k) for k in ('objective', 'eps', 'steps', 'restarts')} | dict(attack=attack.name)))
-    if worst and attacks: add(worst_scores(np.stack(found), table.quality), attack='worst', objective='reflection', eps=max(a.eps for a in attacks))
+    if worst and attacks: add(worst_scores(np.stack(found), table.quality), attack='worst', objective='reflection', eps=attacks[0].eps)
     return pd.DataFrame(rows).reindex(columns=RESULT_COLUMNS)
 
 # %% ../nbs/07_evaluation.ipynb #ff0a480b

@@ -142,14 +142,14 @@ class QualityModel(nn.Module):
     def forward(self, x): return self.head(self.features(x))
 
 # %% ../nbs/04_models.ipynb #1df33f56
-def resolve_layers(names:str|list, # "all", or block or stage names, as a list or separated by commas
+def resolve_layers(names:str|list, # "all", "last", or block or stage names, as a list or separated by commas
                    known:list # the network's blocks, in order
     ) -> list: # blocks, in order
     "The blocks that `names` mean"
     names = [n.strip() for n in (names.split(',') if isinstance(names, str) else names)]
-    found = {n: [k for k in known if n == 'all' or k == n or k.startswith(f'{n}.')] for n in names}
+    found = {n: [k for k in known if n in ('all', k) or k.startswith(f'{n}.') or n == 'last' and k == known[-1]] for n in names}
     for n, blocks in found.items():
-        if not blocks: raise ValueError(f"layer {n!r}: this network has {', '.join(known)}; stages (layer4) and 'all' work too")
+        if not blocks: raise ValueError(f"layer {n!r}: this network has {', '.join(known)}; stages (layer4), 'last' and 'all' work too")
     return [k for k in known if any(k in blocks for blocks in found.values())]
 
 class CPRLModel(QualityModel):
@@ -160,7 +160,7 @@ class CPRLModel(QualityModel):
                  b:float=0.4, # bias of Eq. 7, in [-0.5, 0.5]
                  order:str='descending', # one of `soft_rank.ORDERS`
                  scope:str='position', # a key of `soft_rank.SCOPES`
-                 layers:str|list='all', # where: blocks, stages or "all"
+                 layers:str|list='all', # where: blocks, stages, "last" or "all"
                  c:str='prose', # reading of Eq. 13: a key of `pns.C_READINGS`
                  s:str='prose', # reading of Eq. 13: a key of `pns.S_READINGS`
                  fc:str='relu', # FC_φ and FC_ξ: one of `pns.FCS`

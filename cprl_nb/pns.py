@@ -80,15 +80,16 @@ def pns_bounds(y_z, # P(Y = 1 | do(Z = 1)), (...,)
     return np.maximum.reduce(np.broadcast_arrays(*low)), np.minimum.reduce(np.broadcast_arrays(*high))
 
 # %% ../nbs/02_pns.ipynb #b9092435
-FCS = 'relu', 'linear'
+FCS = 'relu', 'linear', 'relu unnormalised', 'linear unnormalised'
 
 def channel_transform(K:int, # number of channels
                       kind:str='relu' # one of `FCS`
     ) -> nn.Module: # (B, K, H, W) -> (B, K, H, W)
-    "FC_φ or FC_ξ: a spectrally normalised 1×1 convolution"
+    "FC_φ or FC_ξ: a 1×1 convolution, spectrally normalised unless asked otherwise"
     if kind not in FCS: raise ValueError(f"fc = {kind!r}: choose one of {', '.join(FCS)}")
-    conv = spectral_norm(nn.Conv2d(K, K, 1))
-    return nn.Sequential(conv, nn.ReLU()) if kind == 'relu' else conv
+    conv = nn.Conv2d(K, K, 1)
+    if 'unnormalised' not in kind: conv = spectral_norm(conv)
+    return nn.Sequential(conv, nn.ReLU()) if kind.startswith('relu') else conv
 
 # %% ../nbs/02_pns.ipynb #19fed12d
 C_READINGS = {'prose':   lambda f, M, fc: f + fc(f*(1 - M)),

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from . import __version__
 from .attacks import device_of, frozen, scores
-from .data import IQASet, Images, atomic, check_split, take, write_split, write_text
+from .data import IQASet, Images, atomic, check_split, read_split, take, write_split, write_text
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
@@ -105,14 +105,15 @@ def turn_loss(model:CPRLModel, # the network
               y_true:torch.Tensor, # labels (B,), [0, 1]
               turn:str, # a key of `TURNS`
               cfg:Config # `loss`, `risk_weight`, `detach_y`
-    ) -> torch.Tensor: # scalar
+    ) -> tuple: # (loss, its parts: SF and NC, or the errors under the interventions)
     "The loss of lines 5 to 10"
-    loss = F.mse_loss(y, y_true) if cfg.loss == 'objective' else y.new_zeros(())
-    for kind in TURNS[turn]:
+    parts = {}
+    for name, kind in zip(turn.split('+'), TURNS[turn]):
         with intervene(model, kind): changed = model.head(f)
-        if cfg.loss == 'label': loss = loss + F.mse_loss(changed, y_true)
-        else: loss = loss + cfg.risk_weight*RISKS[kind](changed, y.detach() if cfg.detach_y else y)
-    return loss
+        if cfg.loss == 'label': parts[name] = F.mse_loss(changed, y_true)
+        else: parts[name] = RISKS[kind](changed, y.detach() if cfg.detach_y else y)
+    loss = sum(parts.values())*(1 if cfg.loss == 'label' else cfg.risk_weight)
+    return (loss + F.mse_loss(y, y_true) if cfg.loss == 'objective' else loss), parts
 
 def _update(loss, params, *opts): # one step that moves `params` and nothing else
     for p, g in zip(params, torch.autograd.grad(loss, params, allow_unused=True)): p.grad = g
@@ -153,19 +154,20 @@ class Players:
         if turn == 'none': return dict(mse=mse.item())
         f = self.features(x)
         y = model.head(f)
-        loss = turn_loss(model, f.detach(), y.detach(), y_true, turn, cfg)  # lines 5, 9
+        loss, _ = turn_loss(model, f.detach(), y.detach(), y_true, turn, cfg)  # lines 5, 9
         _update(loss, self.interventions, self.opt_max)
-        loss = turn_loss(model, f, y, y_true, turn, cfg)                    # lines 6, 10
+        loss, parts = turn_loss(model, f, y, y_true, turn, cfg)                # lines 6, 10
         _update(loss, self.network, self.opt)
-        return {'mse': mse.item(), turn: loss.item()}
+        return {'mse': mse.item()} | {k: v.item() for k, v in parts.items()}
 
     def fused(self, x, y_true, turn):
         f = self.features(x)
         y = self.model.head(f)
         mse = F.mse_loss(y, y_true)
-        loss = turn_loss(self.model, f, y, y_true, turn, self.cfg)
-        _update(mse + loss, self.network + self.interventions, *filter(None, (self.opt, self.opt_max)))
-        return {'mse': mse.item()} | ({} if turn == 'none' else {turn: loss.item()})
+        loss, parts = (mse, {}) if turn == 'none' else turn_loss(self.model, f, y, y_true, turn, self.cfg)
+        if turn != 'none' and self.cfg.loss != 'objective': loss = loss + mse  # the objective has it already
+        _update(loss, self.network + self.interventions, *filter(None, (self.opt, self.opt_max)))
+        return {'mse': mse.item()} | {k: v.item() for k, v in parts.items()}
 
 # %% ../nbs/06_training.ipynb #5665382f
 def loader(images:Images, # what to read
@@ -277,6 +279,7 @@ def fit(data:IQASet, # images with scores
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
         before = read_config(run)[0]
         changed = [f.name for f in fields(Config) if getattr(before, f.name) != getattr(cfg, f.name)]
+        if (run/'split.csv').exists() and not read_split(data, run/'split.csv').equals(split): raise ValueError(f"{run}: made with another split, in its split.csv; resume with that, or give another folder")
         if changed: raise ValueError(f"{run}: made with {changed[0]} = {getattr(before, changed[0])!r}, not {getattr(cfg, changed[0])!r}; resume with the same configuration")
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     device = pick_device(cfg.device)
