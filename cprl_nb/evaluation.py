@@ -75,7 +75,7 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
             warnings.warn(f'{e}; its values are left empty')
             s = None
         else: found.append(s)
-        add(s, **(dict(attack='clean', eps=0.) if attack is None else {k: getattr(attack, k) for k in ('objective', 'eps', 'steps', 'restarts')} | dict(attack=attack.name)))
+        add(s, **(dict(attack='clean', eps=0.) if attack is None else attack.about()))
     if worst and attacks: add(worst_scores(np.stack(found), table.quality), attack='worst', objective='reflection', eps=attacks[0].eps)
     return pd.DataFrame(rows).reindex(columns=RESULT_COLUMNS)
 
@@ -83,7 +83,8 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
 def describe_attack(r) -> str: # a row of the long table
     "An attack's name with its settings, e.g. PGD-10 1/255"
     if r.attack == 'clean': return 'clean'
-    return f"{r.attack}{f'-{int(r.steps)}' if r.steps > 1 else ''} {r.eps*255:g}/255" + (f" ×{int(r.restarts)}" if r.restarts > 1 else '')
+    size = f'{r.eps:g}' if 'ℓ2' in r.attack else f'{r.eps*255:g}/255'
+    return f"{r.attack}{f'-{int(r.steps)}' if r.steps > 1 else ''} {size}" + (f" ×{int(r.restarts)}" if r.restarts > 1 else '')
 
 def paper_table(results:pd.DataFrame, # long form
                 metrics:tuple=tuple(METRICS) # which
