@@ -7,9 +7,9 @@ __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS'
            'check_inputs', 'scores', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
            'NoGradient', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
-# %% ../nbs/05_attacks.ipynb #998a6f2a
+# %% ../nbs/05_attacks.ipynb #568cf797
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Callable
 import torch
@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.v2 import functional as TF
 from .soft_rank import regate, with_masks_of
 
-# %% ../nbs/05_attacks.ipynb #393a9766
+# %% ../nbs/05_attacks.ipynb #63929b54
 def device_of(model:nn.Module # any network, also one without parameters
     ) -> torch.device: # of its first parameter or buffer
     "Where a model computes"
@@ -38,7 +38,7 @@ def frozen(model:nn.Module): # any network
         for m, t in modes: m.training = t
         for p, r in needs: p.requires_grad_(r)
 
-# %% ../nbs/05_attacks.ipynb #87743d55
+# %% ../nbs/05_attacks.ipynb #16113fbf
 def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                  y:torch.Tensor): # scores (B,), [0, 1]
     "Refuse images or scores outside their range"
@@ -56,7 +56,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not s.isfinite().all(): raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
     return s
 
-# %% ../nbs/05_attacks.ipynb #c46a2b41
+# %% ../nbs/05_attacks.ipynb #6c5e4bb9
 NORMS = ('linf', 'l2')
 
 class Ball:
@@ -115,7 +115,7 @@ def check_eps(eps:float|torch.Tensor, # radius, pixel units
     if norm == 'linf' and high > .5: raise ValueError(f"eps = {high:g}: pixels lie in [0, 1] here; for a change of {high:g} steps of 8-bit pixels give eps={high:g}/255")
     if norm == 'l2' and pixels > 1 and high > .5*pixels**.5: raise ValueError(f"eps = {high:g}: more than half of what {pixels} pixels in [0, 1] can change at all; the corners of the ℓ∞ ball of 1/255 are {pixels**.5/255:.3g} away")
 
-# %% ../nbs/05_attacks.ipynb #2452b316
+# %% ../nbs/05_attacks.ipynb #6c6b3a9e
 def side(y:torch.Tensor, # scores (B,), [0, 1]
          centre:float=.5 # where good begins
     ) -> torch.Tensor: # (B,), ±1
@@ -137,7 +137,7 @@ OBJECTIVES = {'reflection': reflection(),
               'towards': lambda s, t: -(s - t).abs()}
 TARGETS = ('true', 'predicted')
 
-# %% ../nbs/05_attacks.ipynb #f750dcf8
+# %% ../nbs/05_attacks.ipynb #9e85d7f9
 _PASSES = ('View', 'UnsafeView', 'Reshape', 'Squeeze', 'Unsqueeze', 'Select', 'Slice', 'ToCopy', 'Add', 'Sub', 'Rsub', 'Mul', 'Div', 'Neg', 'Alias', 'Clone')
 
 def skip_sigmoid(s:torch.Tensor # scores with a gradient
@@ -167,7 +167,7 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
 class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
-# %% ../nbs/05_attacks.ipynb #56f99fff
+# %% ../nbs/05_attacks.ipynb #7ce06d4b
 class _Tracer(fx.Tracer):
     "Goes only into modules with a batch normalisation inside"
     def is_leaf_module(self, m, name): return isinstance(m, nn.BatchNorm2d) or not any(isinstance(c, nn.BatchNorm2d) for c in m.modules())
@@ -193,7 +193,7 @@ def folded(model:nn.Module, # in evaluation mode
         return twin if torch.allclose(twin(x), s, atol=1e-4) else model
     except Exception: return model  # code that torch.fx cannot follow, of any kind
 
-# %% ../nbs/05_attacks.ipynb #9339cdec
+# %% ../nbs/05_attacks.ipynb #4d89c8b9
 @dataclass(frozen=True)
 class Attack:
     "What every attack has; a kind of attack adds `search`"
@@ -216,6 +216,9 @@ class Attack:
     def about(self): # the columns of a table that say which attack it is
         return dict(attack=self.name, objective=getattr(self.objective, '__name__', self.objective), eps=self.eps, steps=getattr(self, 'steps', getattr(self, 'queries', 1)), restarts=getattr(self, 'restarts', 1))
 
+    def aiming(self, objective): # the same attack with another objective
+        return replace(self, objective=objective)
+
     def goal(self, s, t): # scores and targets -> what to ascend
         return (self.objective if callable(self.objective) else OBJECTIVES[self.objective])(s, t)
 
@@ -237,7 +240,7 @@ class Attack:
                 found[better], value[better] = z[better], v[better]
         return found
 
-# %% ../nbs/05_attacks.ipynb #a19f07fa
+# %% ../nbs/05_attacks.ipynb #068e33de
 def _fixed(state, grad, ball, attack, k): # step k of a fixed length: the next points
     if attack.momentum:
         grad = grad/grad.abs().flatten(1).sum(1).clamp(min=1e-30).view(-1, 1, 1, 1)
@@ -269,7 +272,7 @@ def checkpoints(steps:int # of APGD
 
 SCHEDULES = {'fixed': _fixed, 'auto': _auto}
 
-# %% ../nbs/05_attacks.ipynb #851a123f
+# %% ../nbs/05_attacks.ipynb #3dda225b
 GUIDES = {'own': lambda model, x: model,
           'straight-through': lambda model, x: regate(model, 'straight-through'),
           'soft': lambda model, x: regate(model, 'soft'),
@@ -286,7 +289,7 @@ def _resize(x, rng, most=.1): # larger or smaller by up to this share, and back
 
 VARIATIONS = {'ball': None, 'same': lambda x, rng: x, 'shift': _shift, 'resize': _resize}  # 'ball' needs to know the ball
 
-# %% ../nbs/05_attacks.ipynb #754f0f1c
+# %% ../nbs/05_attacks.ipynb #dedfa564
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16}
 
 @dataclass(frozen=True)
@@ -367,7 +370,7 @@ class PGD(Attack):
             state['here'] = new
         return out, last, moved
 
-# %% ../nbs/05_attacks.ipynb #e08a9920
+# %% ../nbs/05_attacks.ipynb #ab24e964
 def FGSM(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
          **settings # of `PGD`
     ) -> PGD: # one step to the edge of the ball, from the image itself
@@ -381,7 +384,7 @@ def APGD(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
     "Auto-PGD (Croce and Hein 2020), for a score"
     return PGD(eps, steps, schedule='auto', **settings)
 
-# %% ../nbs/05_attacks.ipynb #aad7ae89
+# %% ../nbs/05_attacks.ipynb #d2a3d8e7
 class Stored(nn.Module):
     "A network that sees a stored image through resizing and centre crop"
     def __init__(self,

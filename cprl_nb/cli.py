@@ -6,14 +6,14 @@
 __all__ = ['RECIPES', 'EPS_FGSM', 'EPS_PGD', 'one_line_errors', 'demo_recipe', 'free_folder', 'conclusion', 'demo', 'peak_memory',
            'cprl_demo', 'find_images', 'score_images', 'cprl_score']
 
-# %% ../nbs/10_cli.ipynb #f04b43ab
+# %% ../nbs/10_cli.ipynb #07de45be
 import sys, time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 import pandas as pd
 import torch
-from fastcore.script import Param, call_parse
+from fastcore.script import Param, call_parse, store_true
 from PIL import Image
 from tqdm.auto import tqdm
 from .attacks import FGSM, PGD, device_of, scores
@@ -21,9 +21,10 @@ from .data import IQASet, Images, atomic, centre_view, embedded, livec, read_ima
 from .evaluation import evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure
 from .models import WeightsUnavailable, imagenet_state
+from .reach import interval_attacks, stability
 from .training import Config, Players, fit, load_run, make_model, pick_device, predict
 
-# %% ../nbs/10_cli.ipynb #bfd1ff9d
+# %% ../nbs/10_cli.ipynb #b70ad027
 @contextmanager
 def one_line_errors(command:str): # the command's name
     "Turn errors about input into one line on standard error"
@@ -31,7 +32,7 @@ def one_line_errors(command:str): # the command's name
     except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
     except KeyboardInterrupt: sys.exit(f"{command}: interrupted")
 
-# %% ../nbs/10_cli.ipynb #b274feac
+# %% ../nbs/10_cli.ipynb #5b2c31e0
 RECIPES = {
     ('embedded', 'scratch'): dict(backbone='resnet10', weights=None, size=128, crop=96, resize=288, scale=(1., 1.), rotate=True, epochs=50, batch_size=32, lr=1e-3, warmup=.2),
     ('embedded', 'imagenet'): dict(backbone='resnet18', weights='imagenet', size=128, resize=288, scale=(1., 1.), rotate=True, epochs=20, batch_size=16, lr=3e-4, warmup=.2),
@@ -39,7 +40,7 @@ RECIPES = {
     ('livec', 'scratch'): dict(backbone='resnet18', weights=None, size=224, resize=256, scale=(1., 1.25), epochs=30, batch_size=16, lr=1e-3, warmup=.1)}
 EPS_FGSM, EPS_PGD = (.25, .5, 1, 2, 4), (.5, 1, 2, 4)  # of the curves, in 8-bit steps
 
-# %% ../nbs/10_cli.ipynb #27b82a31
+# %% ../nbs/10_cli.ipynb #9c42e5b9
 def demo_recipe(data:str, # "embedded" or "livec"
                 weights:str, # "auto", "imagenet" or "none"
                 backbone:str|None=None # instead of the recipe's
@@ -62,7 +63,7 @@ def free_folder(path:str|Path # the folder wanted
     while new.exists(): new = path.with_name(f'{path.name}-{(i := i + 1)}')
     return new
 
-# %% ../nbs/10_cli.ipynb #95c9c0cc
+# %% ../nbs/10_cli.ipynb #ae44f7ad
 def conclusion(results:pd.DataFrame, # long form, of two models
                data:IQASet, # what was tested on
                eps:float, # of the table's attacks, pixel units
@@ -82,7 +83,7 @@ def conclusion(results:pd.DataFrame, # long form, of two models
               "and hard ranks can hide gradients, so it is no proof of robustness.")
     return f'{first} {second}'
 
-# %% ../nbs/10_cli.ipynb #6708132a
+# %% ../nbs/10_cli.ipynb #564200e2
 def demo(data:str='embedded', # "embedded" (proxy scores) or "livec" (human scores)
          root:str|None=None, # folder of the database, for livec
          out:str|Path='runs/demo', # results; a number is added if the folder exists
@@ -122,7 +123,7 @@ def demo(data:str='embedded', # "embedded" (proxy scores) or "livec" (human scor
     _write_demo(results, models, test, out, PGD(eps/255, steps, seed=seed), cost)
     return results, out
 
-# %% ../nbs/10_cli.ipynb #501b1ac1
+# %% ../nbs/10_cli.ipynb #8d12803e
 def peak_memory() -> str: # e.g. ", peak memory 1.2 GB"; empty where the system does not tell
     "The largest memory this process has had, in words"
     try: import resource
@@ -139,7 +140,7 @@ def _write_demo(results, models, test, out, attack, cost): # table, figures and 
     save_figure(adversarial_figure(models, x, y.item(), attack, test.data.score), out/'fig1_adversarial.png')
     print(f"\n{paper_table(shown).round(3).to_string()}\n\n{words}\n\n{cost}\n{out}: table.csv, table.md, fig1_adversarial.png, fig6_srocc_eps.png, plain/, cprl/")
 
-# %% ../nbs/10_cli.ipynb #10e49eba
+# %% ../nbs/10_cli.ipynb #a420b9fb
 @call_parse
 def cprl_demo(
     data:Param("what to train and test on", str, choices=['embedded', 'livec'])='embedded',
@@ -164,7 +165,7 @@ def cprl_demo(
     "Train a plain and a CPRL network by one recipe, attack both, print the table and write figures"
     with one_line_errors('cprl_demo'): demo(**locals())
 
-# %% ../nbs/10_cli.ipynb #76049af5
+# %% ../nbs/10_cli.ipynb #f982d1d3
 def find_images(paths:list # image files or folders
     ) -> list: # image files
     "Files as they are, and for a folder the images in it"
@@ -180,37 +181,47 @@ def find_images(paths:list # image files or folders
 def score_images(paths:list, # image files or folders
                  run:str|Path, # folder of a run
                  batch_size:int=16, # images in a batch
-                 device:str='auto' # torch device
-    ) -> tuple: # (table: path, score in [0, 1], error; dict with dataset, score, proxy of the run)
+                 device:str='auto', # torch device
+                 eps:float|None=None # also the stability interval at this radius, pixel units
+    ) -> tuple: # (table: path, score in [0, 1], low and high if asked for, error; dict with dataset, score, proxy of the run)
     "Scores of images with the network of a run"
     if batch_size < 1: raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+    attacks = eps and interval_attacks(eps)
     model, cfg, info = load_run(run, device)
     files, rows, device = find_images(paths), [], device_of(model)
-    for i in tqdm(range(0, len(files), batch_size), desc='scoring', unit='batch', disable=len(files) <= batch_size):
+    for i in tqdm(range(0, len(files), batch_size), desc='scoring', unit='batch', disable=len(files) <= batch_size and not eps):
         views, chunk = {}, files[i:i + batch_size]
         errors = {}
         for f in chunk:
             try: views[f] = centre_view(read_image(f), cfg.size, cfg.resize)
             except (ValueError, OSError) as e: errors[f] = str(e)
-        s = dict(zip(views, scores(model, torch.stack([*views.values()]).to(device)).tolist())) if views else {}
-        rows += [dict(path=str(f), score=s.get(f), error=errors.get(f)) for f in chunk]
-    return pd.DataFrame(rows, columns=['path', 'score', 'error']), info
+        found = {}
+        if views:
+            x = torch.stack([*views.values()]).to(device)
+            reached = vars(stability(model, x, attacks)) if eps else dict(clean=scores(model, x))
+            found = dict(zip(views, zip(*(reached[k].tolist() for k in ('clean', 'low', 'high') if k in reached))))
+        rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(('score', 'low', 'high'), found.get(f, ()))) for f in chunk]
+    return pd.DataFrame(rows, columns=['path', 'score', *['low', 'high']*bool(eps), 'error']), info
 
-# %% ../nbs/10_cli.ipynb #363addb4
+# %% ../nbs/10_cli.ipynb #81828cb0
 @call_parse
 def cprl_score(
     images:Param("image files or folders", str, nargs='+'),
     model:Param("folder of a run, e.g. runs/demo/plain", str, required=True)=None,
     csv:Param("write path, score and error to this file instead of printing a table", str)=None,
+    interval:Param("also the lowest and highest score that attacks reach", store_true)=False,
+    eps:Param("with --interval: bound on the change of a pixel, in 8-bit steps", float)=1.,
     batch_size:Param("images in a batch", int)=16,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Score images with the network of a run: 0 is bad, 1 is good"
     with one_line_errors('cprl_score'):
-        table, info = score_images(images, model, batch_size, device)
+        if not 0 < eps <= 127: raise ValueError(f"eps = {eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
+        table, info = score_images(images, model, batch_size, device, eps/255 if interval else None)
         if csv:
             with atomic(csv) as p: table.to_csv(p, index=False)
         good, bad = table[table.error.isna()], table[table.error.notna()]
-        if not csv and len(good): print(good[['path', 'score']].to_string(index=False, float_format='{:.4f}'.format))
+        if not csv and len(good): print(good.drop(columns='error').to_string(index=False, float_format='{:.4f}'.format))
         if len(good): print(f"scores: predicted {info['score']} of {info['dataset']}, on a scale of 0 to 1" + ("; computed scores, not opinions, taught this network" if info['proxy'] else ''), file=sys.stderr)
+        if len(good) and interval: print(f"low and high: as far as {len(interval_attacks())} attacks brought the score when no pixel of what the network sees changes by more than {eps:g}/255; a stronger attack may reach further", file=sys.stderr)
     for e in bad.error: print(f'cprl_score: {e}', file=sys.stderr)
     if len(bad): sys.exit(1)

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['interval_attacks', 'Interval', 'stability', 'worst_targets', 'SMA']
 
-# %% ../nbs/05c_reach.ipynb #c25ef685
-from dataclasses import dataclass, replace
+# %% ../nbs/05c_reach.ipynb #ff9ca5a1
+from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn as nn
 from scipy.stats import rankdata
 from .attacks import APGD, PGD, Attack, Ball, NoGradient, check_inputs, frozen, scores
 
-# %% ../nbs/05c_reach.ipynb #e3277c03
+# %% ../nbs/05c_reach.ipynb #6293cd09
 def interval_attacks(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
                      norm:str='linf', # one of `attacks.NORMS`
                      seed:int=0 # of all that is random
@@ -44,7 +44,7 @@ def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
         found = Interval(clean, clean.clone(), clean.clone(), x.clone(), x.clone())
         for attack in attacks:
             for way, sign in (('low', -1), ('high', 1)):
-                try: z = replace(attack, objective='lower' if sign < 0 else 'raise')(model, x, y)
+                try: z = attack.aiming('lower' if sign < 0 else 'raise')(model, x, y)
                 except NoGradient as e:
                     failed = e
                     continue
@@ -54,7 +54,7 @@ def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not moved: raise failed
     return found
 
-# %% ../nbs/05c_reach.ipynb #d13abe8d
+# %% ../nbs/05c_reach.ipynb #8b09d399
 def _rank_correlation(ry, t): # ranks (N,) and scores (M, N) -> SROCC (M,)
     rt = rankdata(t, axis=1)
     rt, ry = rt - rt.mean(1, keepdims=True), ry - ry.mean()
@@ -88,7 +88,7 @@ def worst_targets(low, # lowest scores that can be reached (N,)
         if best > before - 1e-9: break
     return t
 
-# %% ../nbs/05c_reach.ipynb #3ad76844
+# %% ../nbs/05c_reach.ipynb #8e3ce2f4
 @dataclass(frozen=True)
 class SMA:
     "SROCC-MSE attack on a set (Yang et al. 2024): choose the worst scores, then reach them"
