@@ -7,7 +7,7 @@ __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS'
            'check_inputs', 'scores', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
            'NoGradient', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
-# %% ../nbs/05_attacks.ipynb #568cf797
+# %% ../nbs/05_attacks.ipynb #2eff94a8
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.v2 import functional as TF
 from .soft_rank import regate, with_masks_of
 
-# %% ../nbs/05_attacks.ipynb #63929b54
+# %% ../nbs/05_attacks.ipynb #dc9c2235
 def device_of(model:nn.Module # any network, also one without parameters
     ) -> torch.device: # of its first parameter or buffer
     "Where a model computes"
@@ -38,7 +38,7 @@ def frozen(model:nn.Module): # any network
         for m, t in modes: m.training = t
         for p, r in needs: p.requires_grad_(r)
 
-# %% ../nbs/05_attacks.ipynb #16113fbf
+# %% ../nbs/05_attacks.ipynb #98f436b4
 def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                  y:torch.Tensor): # scores (B,), [0, 1]
     "Refuse images or scores outside their range"
@@ -56,7 +56,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not s.isfinite().all(): raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
     return s
 
-# %% ../nbs/05_attacks.ipynb #6c5e4bb9
+# %% ../nbs/05_attacks.ipynb #86d2cf19
 NORMS = ('linf', 'l2')
 
 class Ball:
@@ -115,7 +115,7 @@ def check_eps(eps:float|torch.Tensor, # radius, pixel units
     if norm == 'linf' and high > .5: raise ValueError(f"eps = {high:g}: pixels lie in [0, 1] here; for a change of {high:g} steps of 8-bit pixels give eps={high:g}/255")
     if norm == 'l2' and pixels > 1 and high > .5*pixels**.5: raise ValueError(f"eps = {high:g}: more than half of what {pixels} pixels in [0, 1] can change at all; the corners of the ℓ∞ ball of 1/255 are {pixels**.5/255:.3g} away")
 
-# %% ../nbs/05_attacks.ipynb #6c6b3a9e
+# %% ../nbs/05_attacks.ipynb #e41e6fd9
 def side(y:torch.Tensor, # scores (B,), [0, 1]
          centre:float=.5 # where good begins
     ) -> torch.Tensor: # (B,), ±1
@@ -125,7 +125,7 @@ def side(y:torch.Tensor, # scores (B,), [0, 1]
 def reflection(centre:float=.5 # where good begins, in [0, 1]
     ) -> Callable: # (score, target) -> value
     "Score reflection (Eq. 5) around a centre"
-    def f(s, t): return (s - side(t, centre)).abs()
+    def f(s, t): return 1 - side(t, centre)*s
     f.__name__ = 'reflection' if centre == .5 else f'reflection at {centre:g}'
     return f
 
@@ -137,7 +137,7 @@ OBJECTIVES = {'reflection': reflection(),
               'towards': lambda s, t: -(s - t).abs()}
 TARGETS = ('true', 'predicted')
 
-# %% ../nbs/05_attacks.ipynb #9e85d7f9
+# %% ../nbs/05_attacks.ipynb #6f472765
 _PASSES = ('View', 'UnsafeView', 'Reshape', 'Squeeze', 'Unsqueeze', 'Select', 'Slice', 'ToCopy', 'Add', 'Sub', 'Rsub', 'Mul', 'Div', 'Neg', 'Alias', 'Clone')
 
 def skip_sigmoid(s:torch.Tensor # scores with a gradient
@@ -167,7 +167,7 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
 class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
-# %% ../nbs/05_attacks.ipynb #7ce06d4b
+# %% ../nbs/05_attacks.ipynb #cc715b81
 class _Tracer(fx.Tracer):
     "Goes only into modules with a batch normalisation inside"
     def is_leaf_module(self, m, name): return isinstance(m, nn.BatchNorm2d) or not any(isinstance(c, nn.BatchNorm2d) for c in m.modules())
@@ -193,7 +193,7 @@ def folded(model:nn.Module, # in evaluation mode
         return twin if torch.allclose(twin(x), s, atol=1e-4) else model
     except Exception: return model  # code that torch.fx cannot follow, of any kind
 
-# %% ../nbs/05_attacks.ipynb #4d89c8b9
+# %% ../nbs/05_attacks.ipynb #fd6dfcbd
 @dataclass(frozen=True)
 class Attack:
     "What every attack has; a kind of attack adds `search`"
@@ -230,6 +230,7 @@ class Attack:
         check_inputs(x, y)
         with frozen(model), torch.no_grad():
             clean, ball = scores(model, x), Ball(x, self.eps, self.norm)
+            if clean.min() < -1 or clean.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
             t = y.to(x) if self.target == 'true' else clean if self.target == 'predicted' else torch.full_like(clean, self.target)
             if not ball.eps.any(): return x.clone()
             found, value = x.clone(), self.goal(clean, t)
@@ -240,7 +241,7 @@ class Attack:
                 found[better], value[better] = z[better], v[better]
         return found
 
-# %% ../nbs/05_attacks.ipynb #068e33de
+# %% ../nbs/05_attacks.ipynb #b93f6b16
 def _fixed(state, grad, ball, attack, k): # step k of a fixed length: the next points
     if attack.momentum:
         grad = grad/grad.abs().flatten(1).sum(1).clamp(min=1e-30).view(-1, 1, 1, 1)
@@ -272,7 +273,7 @@ def checkpoints(steps:int # of APGD
 
 SCHEDULES = {'fixed': _fixed, 'auto': _auto}
 
-# %% ../nbs/05_attacks.ipynb #3dda225b
+# %% ../nbs/05_attacks.ipynb #34f1ce55
 GUIDES = {'own': lambda model, x: model,
           'straight-through': lambda model, x: regate(model, 'straight-through'),
           'soft': lambda model, x: regate(model, 'soft'),
@@ -289,7 +290,7 @@ def _resize(x, rng, most=.1): # larger or smaller by up to this share, and back
 
 VARIATIONS = {'ball': None, 'same': lambda x, rng: x, 'shift': _shift, 'resize': _resize}  # 'ball' needs to know the ball
 
-# %% ../nbs/05_attacks.ipynb #dedfa564
+# %% ../nbs/05_attacks.ipynb #a5c1a32e
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16}
 
 @dataclass(frozen=True)
@@ -370,7 +371,7 @@ class PGD(Attack):
             state['here'] = new
         return out, last, moved
 
-# %% ../nbs/05_attacks.ipynb #ab24e964
+# %% ../nbs/05_attacks.ipynb #cd52b031
 def FGSM(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
          **settings # of `PGD`
     ) -> PGD: # one step to the edge of the ball, from the image itself
@@ -384,7 +385,7 @@ def APGD(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
     "Auto-PGD (Croce and Hein 2020), for a score"
     return PGD(eps, steps, schedule='auto', **settings)
 
-# %% ../nbs/05_attacks.ipynb #d2a3d8e7
+# %% ../nbs/05_attacks.ipynb #b1b28280
 class Stored(nn.Module):
     "A network that sees a stored image through resizing and centre crop"
     def __init__(self,

@@ -6,13 +6,13 @@
 __all__ = ['SQUARES', 'DIRECTIONS', 'Counted', 'BlackBox', 'square_share', 'bump', 'Square', 'NES', 'SPSA', 'ScoreBoundary',
            'Transfer']
 
-# %% ../nbs/05b_black_box.ipynb #a1dff006
+# %% ../nbs/05b_black_box.ipynb #878d9442
 from dataclasses import dataclass, field, fields, replace
 import torch
 import torch.nn as nn
 from .attacks import Attack, NoGradient, scores
 
-# %% ../nbs/05b_black_box.ipynb #f720f90f
+# %% ../nbs/05b_black_box.ipynb #0372ded0
 class Counted(nn.Module):
     "Counts the images that a network scores"
     def __init__(self,
@@ -24,7 +24,7 @@ class Counted(nn.Module):
         self.queries += len(x)
         return self.model(x)
 
-# %% ../nbs/05b_black_box.ipynb #b2fbb814
+# %% ../nbs/05b_black_box.ipynb #99f5b8ad
 @dataclass(frozen=True)
 class BlackBox(Attack):
     "An attack that asks for scores only; a kind of it adds `search`"
@@ -39,7 +39,7 @@ class BlackBox(Attack):
 
     def value(self, model, z, t): return self.goal(scores(model, z).to(t.dtype), t)
 
-# %% ../nbs/05b_black_box.ipynb #c6c62567
+# %% ../nbs/05b_black_box.ipynb #9a929707
 def _signs(shape, rng): return 2.*torch.randint(2, shape, generator=rng) - 1
 
 def square_share(p:float, # share of the image that the first square covers
@@ -63,7 +63,7 @@ def _recolour(ball, d, share, rng): # a change -> another, with a new square, �
     d[..., rows, cols] = ball.eps*_signs((d.shape[1], 1, 1), rng).to(d)
     return d
 
-# %% ../nbs/05b_black_box.ipynb #06b9fa18
+# %% ../nbs/05b_black_box.ipynb #185af511
 def bump(side:int, # of the square, px
          rng:torch.Generator
     ) -> torch.Tensor: # (side, side), of length 1
@@ -75,7 +75,7 @@ def bump(side:int, # of the square, px
     both = torch.cat([half(side//2, side), -half(side - side//2, side)])/2**.5
     return both.T if torch.rand(1, generator=rng) < .5 else both
 
-# %% ../nbs/05b_black_box.ipynb #2e2d8f79
+# %% ../nbs/05b_black_box.ipynb #1df39859
 def _mass(d): return d.square().sum((2, 3), keepdim=True) # of each channel
 
 def _tiles(ball, rng): # a change to begin with, ℓ2
@@ -94,7 +94,7 @@ def _move(ball, d, share, rng): # a change -> another, with a new bump, ℓ2
     rest[..., rows, cols] = new*(spare/_mass(new).clamp(min=1e-20)).sqrt()
     return ball.eps*ball.direction(rest)
 
-# %% ../nbs/05b_black_box.ipynb #751c13bc
+# %% ../nbs/05b_black_box.ipynb #52460e35
 SQUARES = {'linf': (_stripes, _recolour), 'l2': (_tiles, _move)}
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Square(BlackBox):
             here[keep], value[keep] = z[keep], v[keep]
         yield here
 
-# %% ../nbs/05b_black_box.ipynb #23e74f4c
+# %% ../nbs/05b_black_box.ipynb #758f132c
 DIRECTIONS = {'gaussian': lambda shape, rng: torch.randn(shape, generator=rng), 'rademacher': _signs}
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class NES(BlackBox):
             yield here
         if not moved: raise NoGradient(f"{self.name} could not move: all scores at {self.sigma:.3g} from the images were the same on both sides (a quantised or constant output). This is no robustness; give a larger sigma, or use Square")
 
-# %% ../nbs/05b_black_box.ipynb #8f9432fe
+# %% ../nbs/05b_black_box.ipynb #1d3d425a
 def SPSA(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
          queries:int=1000, # of `NES`
          **settings # of `NES`
@@ -171,7 +171,7 @@ def SPSA(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
     "Simultaneous perturbation (Uesato et al. 2018)"
     return NES(eps, queries, **dict(directions='rademacher') | settings)
 
-# %% ../nbs/05b_black_box.ipynb #46b1ed19
+# %% ../nbs/05b_black_box.ipynb #690ac76d
 def _blocks(shape, n, rng): # (n, 5): side, channel, row, column (counted in sides), sign
     (C, H, W), side, found = shape, max(shape[1:]), []
     while sum(map(len, found)) < n:
@@ -181,7 +181,7 @@ def _blocks(shape, n, rng): # (n, 5): side, channel, row, column (counted in sid
         side = max(side//2, 1)
     return torch.cat(found)[:n]
 
-# %% ../nbs/05b_black_box.ipynb #df39bddd
+# %% ../nbs/05b_black_box.ipynb #241f65a0
 @dataclass(frozen=True)
 class ScoreBoundary(BlackBox):
     "Sign search along a boundary that moves on; learns one bit a query"
@@ -191,7 +191,7 @@ class ScoreBoundary(BlackBox):
         super().__post_init__()
         if not self.step > 0: raise ValueError(f"step = {self.step}: how far the boundary moves first; give a positive number, e.g. 0.01")
 
-    def label(self): return 'Score boundary'
+    def label(self): return 'ScoreBoundary'
 
     def reaches(self, model, z, t, boundary): # the one question
         return self.value(model, z, t) >= boundary
@@ -214,7 +214,7 @@ class ScoreBoundary(BlackBox):
             n, push = n + ~push, yes
         yield at(d)
 
-# %% ../nbs/05b_black_box.ipynb #ec177f37
+# %% ../nbs/05b_black_box.ipynb #16153997
 @dataclass(frozen=True, init=False)
 class Transfer(Attack):
     "What another attack found on another network"

@@ -84,7 +84,8 @@ def describe_attack(r) -> str: # a row of the long table
     "An attack's name with its settings, e.g. PGD-10 1/255"
     if r.attack == 'clean': return 'clean'
     size = f'{r.eps:g}' if 'ℓ2' in r.attack else f'{r.eps*255:g}/255'
-    return f"{r.attack}{f'-{int(r.steps)}' if r.steps > 1 else ''} {size}" + (f" ×{int(r.restarts)}" if r.restarts > 1 else '')
+    kind, *more = r.attack.split()
+    return ' '.join([f"{kind}{f'-{int(r.steps)}' if r.steps > 1 else ''}", *more, size]) + (f" ×{int(r.restarts)}" if r.restarts > 1 else '')
 
 def paper_table(results:pd.DataFrame, # long form
                 metrics:tuple=tuple(METRICS) # which

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['BACKBONES', 'WeightsUnavailable', 'imagenet_state', 'load_safetensors', 'save_safetensors', 'dct_filters',
-           'QualityModel', 'resolve_layers', 'CPRLModel']
+           'QualityModel', 'resolve_layers', 'CPRLModel', 'Adapted']
 
 # %% ../nbs/04_models.ipynb #98e52782
-import socket
+import math, socket
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Callable
 import torch
 import torch.nn as nn
 from safetensors.torch import load_file, save
@@ -181,3 +183,66 @@ class CPRLModel(QualityModel):
     def network_parameters(self): # θ and w
         inner = {id(p) for p in self.act.parameters()}
         return [p for p in self.parameters() if id(p) not in inner]
+
+# %% ../nbs/04_models.ipynb #ace234d3
+class _OnScale(nn.Module):
+    "What a network returned as scores; a module of its own, which torch.fx takes as one step"
+    def __init__(self, name, low, high, levels, output):
+        super().__init__()
+        self.name, self.low, self.high, self.output = name, low, high, output
+        self.register_buffer('levels', levels, persistent=False)
+
+    def forward(self, out, x): # the network's output, the images it is for -> (B,)
+        if self.output is not None: out = self.output(out)
+        if not torch.is_tensor(out):
+            keys = f" with {', '.join(map(repr, out))}" if isinstance(out, dict) else ''
+            raise ValueError(f"{self.name} returned a {type(out).__name__}{keys}: say what of it is the score, e.g. output=lambda out: out['score'], or out[0]")
+        s = self.single(out, len(x)) if self.levels is None else self.mean(out, len(x))
+        return (s - self.low)/(self.high - self.low)
+
+    def single(self, out, n): # one score an image
+        if out.numel() != n or out.shape[:1] not in ((n,), ()):
+            raise ValueError(f"{self.name} returned {tuple(out.shape)} for {n} images: expected ({n},) or ({n}, 1). If it is a distribution over score levels, give levels, the score of each; "
+                             "if one output of several is the score, output=lambda out: out[:, 0]; if it is a map of scores, output=lambda out: out.flatten(1).mean(1)")
+        return out.reshape(n)
+
+    def mean(self, out, n): # of a distribution
+        p = out.flatten(1) if out.ndim > 1 else out
+        if p.shape != (n, len(self.levels)): raise ValueError(f"{self.name} returned {tuple(out.shape)} for {n} images and {len(self.levels)} levels: expected ({n}, {len(self.levels)})")
+        total = p.detach().sum(1)
+        if p.min() < 0 or (total - 1).abs().max() > .01:
+            raise ValueError(f"{self.name} returned rows with sums from {total.min():.3g} to {total.max():.3g} and values from {p.min():.3g}: no distribution; if they are logits, give output=lambda out: out.softmax(1)")
+        return (p*self.levels).sum(1)
+
+# %% ../nbs/04_models.ipynb #2f33468c
+def _per_channel(value, what): # one number or three -> (1, 1 or 3, 1, 1)
+    t = torch.as_tensor(value, dtype=torch.float32)
+    if t.numel() not in (1, 3): raise ValueError(f"{what} = {value}: expected one number, or one for each of three channels")
+    return t.reshape(1, -1, 1, 1)
+
+class Adapted(nn.Module):
+    "Any image network as a scorer: (B, 3, H, W) in [0, 1] -> (B,), higher is better"
+    def __init__(self,
+                 net:nn.Module, # images to scores, in its own way
+                 low:float, # worst score of its scale; larger than `high` if lower is better
+                 high:float, # best score of its scale
+                 mean:float|tuple|None=None, # subtracted from its pixels, one number or three; None: nothing
+                 std:float|tuple|None=None, # divides them then; None: nothing
+                 pixels:float=1., # a white pixel before that: 1 or 255
+                 levels:tuple|None=None, # score of each output (n,), if the outputs are a distribution
+                 output:Callable|None=None): # takes its output, returns the scores in it; None: all of it
+        super().__init__()
+        if not (math.isfinite(low) and math.isfinite(high) and low != high): raise ValueError(f"low = {low}, high = {high}: expected the worst and the best score of the network's scale, two different numbers")
+        mean, std = _per_channel(0. if mean is None else mean, 'mean'), _per_channel(1. if std is None else std, 'std')
+        if not (std > 0).all(): raise ValueError(f"std = {std.flatten().tolist()}: expected positive numbers")
+        if mean.max() > pixels or pixels > 1 and 0 < mean.max() <= 1: raise ValueError(f"mean = {mean.max():g} of pixels from 0 to {pixels:g}: give `pixels`, 1 or 255, `mean` and `std` in the same units")
+        if levels is not None:
+            levels = torch.as_tensor(levels, dtype=torch.float32)
+            if levels.ndim != 1 or len(levels) < 2: raise ValueError(f"levels of shape {tuple(levels.shape)}: expected the scores of two or more outputs")
+            if levels.min() < min(low, high) or levels.max() > max(low, high): raise ValueError(f"levels from {levels.min():g} to {levels.max():g} on a scale from low = {low:g} to high = {high:g}: all of them must lie on it")
+        self.net, self.pixels, self.on_scale = net, pixels, _OnScale(type(net).__name__, low, high, levels, output)
+        self.register_buffer('mean', mean, persistent=False)
+        self.register_buffer('std', std, persistent=False)
+        self.to(next((t.device for t in chain(net.parameters(), net.buffers())), None))  # the network may be on a GPU already
+
+    def forward(self, x): return self.on_scale(self.net((x*self.pixels - self.mean)/self.std), x)

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'TURNS', 'STEPS', 'PRECISIONS', 'LOSSES', 'RISKS', 'RUN_FORMAT', 'Config', 'make_model', 'pick_device',
-           'turn_loss', 'Players', 'loader', 'predict', 'srocc', 'write_config', 'read_config', 'load_run',
-           'save_state', 'load_state', 'rate', 'fit']
+           'adversarial_images', 'turn_loss', 'Players', 'loader', 'predict', 'srocc', 'write_config', 'read_config',
+           'load_run', 'save_state', 'load_state', 'rate', 'fit']
 
-# %% ../nbs/06_training.ipynb #a1f33662
+# %% ../nbs/06_training.ipynb #f54e437e
 import json, math, shutil, time
 from dataclasses import dataclass, asdict, fields
 from pathlib import Path
@@ -19,12 +19,12 @@ from scipy.stats import spearmanr
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from . import __version__
-from .attacks import device_of, frozen, scores
+from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
 from .data import IQASet, Images, atomic, check_split, read_split, take, write_split, write_text
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
-# %% ../nbs/06_training.ipynb #a1eab98a
+# %% ../nbs/06_training.ipynb #2dbf9624
 @dataclass
 class Config:
     "What a run is made with"
@@ -45,6 +45,10 @@ class Config:
     loss:str='risk' # of lines 5 to 10: one of `LOSSES`
     risk_weight:float=0.1 # weight of R against the squared error
     detach_y:bool=True # is y in R a constant?
+    adv_steps:int=0 # steps of the attack in adversarial training; 0: none
+    adv_eps:float=1. # its radius, 8-bit steps
+    adv_weight:float=0.5 # weight of the attacked images' squared error; the unchanged ones' has the rest
+    adv_objective:str='reflection' # what it ascends: a key of `attacks.OBJECTIVES`
     size:int=224 # side of the network's input, px
     crop:int|None=None # side of the training crops, px; None: `size`
     resize:int=256 # shorter side before the crop, px
@@ -66,11 +70,14 @@ class Config:
             value, kind = getattr(self, f.name), f.type | int if f.type is float else f.type
             if not isinstance(value, kind): raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
         if self.model not in MODELS: raise ValueError(f"model = {self.model!r}: choose one of {', '.join(MODELS)}")
-        for name, known in (('loss', LOSSES), ('step', STEPS), ('precision', PRECISIONS)):
+        for name, known in (('loss', LOSSES), ('step', STEPS), ('precision', PRECISIONS), ('adv_objective', OBJECTIVES)):
             if getattr(self, name) not in known: raise ValueError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if set(self.turns.split(',')) - set(TURNS): raise ValueError(f"turns = {self.turns!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
         for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
             if getattr(self, name) is not None and getattr(self, name) <= 0: raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
+        if self.adv_steps < 0: raise ValueError(f"adv_steps = {self.adv_steps}: expected 0 (no adversarial training) or more")
+        if not 0 < self.adv_eps <= 127: raise ValueError(f"adv_eps = {self.adv_eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
+        if not 0 <= self.adv_weight <= 1: raise ValueError(f"adv_weight = {self.adv_weight:g}: expected a share, from 0 to 1")
 
 MODELS = 'cprl', 'plain'
 TURNS = {'SF': ('sufficiency',), 'NC': ('necessity',), 'SF+NC': ('sufficiency', 'necessity'), 'none': ()}
@@ -78,7 +85,7 @@ STEPS = 'alternating', 'fused'
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 LOSSES = 'risk', 'objective', 'label'
 
-# %% ../nbs/06_training.ipynb #07db571f
+# %% ../nbs/06_training.ipynb #192df1c1
 def make_model(cfg:Config, # what to build
                weights:str|None='as configured' # another source of weights
     ) -> QualityModel: # on the CPU
@@ -96,7 +103,23 @@ def pick_device(name:str # "auto" or a torch device
     try: return torch.empty(1, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as e: raise ValueError(f"device = {name!r}: cannot be used here ({str(e).splitlines()[0]}); use cpu or auto") from None
 
-# %% ../nbs/06_training.ipynb #af2701c7
+# %% ../nbs/06_training.ipynb #2f3bb21e
+def adversarial_images(model:QualityModel, # the network that learns
+                       x:torch.Tensor, # images (B, 3, H, W), [0, 1]
+                       y:torch.Tensor, # true scores (B,), [0, 1]
+                       cfg:Config, # `adv_steps`, `adv_eps`, `adv_objective`, `precision`
+                       seed:int # of the start
+    ) -> torch.Tensor: # (B, 3, H, W), [0, 1]
+    "Images to learn from"
+    ball, rng = Ball(x, cfg.adv_eps/255), torch.Generator().manual_seed(seed)
+    here = ball.project(x + ball.eps*(2*torch.rand(x.shape, generator=rng).to(x) - 1))
+    with frozen(model), torch.autocast(x.device.type, PRECISIONS[cfg.precision], enabled=cfg.precision != 'float32'):
+        for _ in range(cfg.adv_steps):
+            _, grad = gradient(model, here, y, OBJECTIVES[cfg.adv_objective])
+            here = ball.project(here + 2.5*ball.eps/max(cfg.adv_steps, 2)*ball.direction(grad))
+    return here
+
+# %% ../nbs/06_training.ipynb #4d78a8d7
 RISKS = {'sufficiency': sufficiency_risk, 'necessity': necessity_risk}
 
 def turn_loss(model:CPRLModel, # the network
@@ -121,7 +144,7 @@ def _update(loss, params, *opts): # one step that moves `params` and nothing els
         opt.step()
         opt.zero_grad()
 
-# %% ../nbs/06_training.ipynb #f08b0bb2
+# %% ../nbs/06_training.ipynb #ee2c57c8
 class Players:
     "The two sides of Eq. 14, each with its optimiser"
     def __init__(self, model:QualityModel, cfg:Config):
@@ -143,33 +166,40 @@ class Players:
         if self.cfg.precision == 'float32': return self.model.features(x)
         with torch.autocast(x.device.type, PRECISIONS[self.cfg.precision]): return self.model.features(x).float()
 
+    def error(self, x, z, y_true): # features and scores of x, the loss of line 3, and what to report of it
+        f = self.features(x if z is None else torch.cat([x, z]))
+        y, w = self.model.head(f), self.cfg.adv_weight
+        natural = F.mse_loss(y[:len(x)], y_true)
+        if z is None: return f, y, natural, dict(mse=natural.item())
+        attacked = F.mse_loss(y[len(x):], y_true)
+        return f[:len(x)], y[:len(x)], (1 - w)*natural + w*attacked, dict(mse=natural.item(), adv_mse=attacked.item())
+
     def step(self, x, y_true, t): # one iteration, number t; returns its losses
         turn = self.turns[t % len(self.turns)]                              # line 12
-        return (self.fused if self.cfg.step == 'fused' else self.alternating)(x, y_true, turn)
+        z = adversarial_images(self.model, x, y_true, self.cfg, 1000003*self.cfg.seed + t) if self.cfg.adv_steps else None
+        return (self.fused if self.cfg.step == 'fused' else self.alternating)(x, z, y_true, turn)
 
-    def alternating(self, x, y_true, turn):
+    def alternating(self, x, z, y_true, turn):
         model, cfg = self.model, self.cfg
-        mse = F.mse_loss(model.head(self.features(x)), y_true)              # line 3
-        _update(mse, self.network, self.opt)
-        if turn == 'none': return dict(mse=mse.item())
+        *_, loss, said = self.error(x, z, y_true)                           # line 3
+        _update(loss, self.network, self.opt)
+        if turn == 'none': return said
         f = self.features(x)
         y = model.head(f)
         loss, _ = turn_loss(model, f.detach(), y.detach(), y_true, turn, cfg)  # lines 5, 9
         _update(loss, self.interventions, self.opt_max)
         loss, parts = turn_loss(model, f, y, y_true, turn, cfg)                # lines 6, 10
         _update(loss, self.network, self.opt)
-        return {'mse': mse.item()} | {k: v.item() for k, v in parts.items()}
+        return said | {k: v.item() for k, v in parts.items()}
 
-    def fused(self, x, y_true, turn):
-        f = self.features(x)
-        y = self.model.head(f)
-        mse = F.mse_loss(y, y_true)
+    def fused(self, x, z, y_true, turn):
+        f, y, mse, said = self.error(x, z, y_true)
         loss, parts = (mse, {}) if turn == 'none' else turn_loss(self.model, f, y, y_true, turn, self.cfg)
         if turn != 'none' and self.cfg.loss != 'objective': loss = loss + mse  # the objective has it already
         _update(loss, self.network + self.interventions, *filter(None, (self.opt, self.opt_max)))
-        return {'mse': mse.item()} | {k: v.item() for k, v in parts.items()}
+        return said | {k: v.item() for k, v in parts.items()}
 
-# %% ../nbs/06_training.ipynb #5665382f
+# %% ../nbs/06_training.ipynb #39839122
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
            order=None # indices in the order wanted; None: as they are
@@ -195,7 +225,7 @@ def srocc(a, b) -> float: # (N,) each; 0 for a constant
     if np.ptp(a) == 0 or np.ptp(b) == 0: return 0.
     return float(spearmanr(a, b).statistic)
 
-# %% ../nbs/06_training.ipynb #2c54c6c6
+# %% ../nbs/06_training.ipynb #ab1f8551
 RUN_FORMAT = 2
 
 def write_config(run:Path, # the run's folder
@@ -216,8 +246,8 @@ def read_config(run:str|Path # a run's folder
         made = info.get('version', 'unknown') if isinstance(info, dict) else 'unknown'
         raise ValueError(f"{path}: a run of cprl_nb {made} in another format; this is {__version__}, which reads format {RUN_FORMAT}: train again, or use that version")
     cfg = info.pop('config', {})
-    wrong = set(cfg or ()) ^ {f.name for f in fields(Config)} or {'dataset', 'score', 'proxy'} - set(info)
-    if wrong: raise ValueError(f"{path}: setting {sorted(wrong)[0]!r} is unknown or missing; expected just the settings of this version's Config")
+    wrong = set(cfg or ()) - {f.name for f in fields(Config)} or {'dataset', 'score', 'proxy'} - set(info)
+    if wrong: raise ValueError(f"{path}: setting {sorted(wrong)[0]!r} is unknown or missing; expected the settings of this version's Config (those added since have their defaults)")
     try: return Config(**cfg), info
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
 
@@ -231,7 +261,7 @@ def load_run(run:str|Path, # a run's folder
     model.load(load_safetensors(path), path)
     return model.to(pick_device(device)).eval(), cfg, info
 
-# %% ../nbs/06_training.ipynb #9f3026d2
+# %% ../nbs/06_training.ipynb #c0fe8bac
 def _opt_tensors(opt, prefix):
     return {f'{prefix}.{i}.{k}': v for i, s in opt.state_dict()['state'].items() for k, v in s.items()}
 
@@ -255,7 +285,7 @@ def load_state(run, players): # returns the number of finished epochs
     if players.opt_max: _restore_opt(players.opt_max, tensors, 'max')
     return int(tensors['epochs'])
 
-# %% ../nbs/06_training.ipynb #1bcd411f
+# %% ../nbs/06_training.ipynb #27f6d8d5
 def rate(t:int, # step
          total:int, # number of steps
          warmup:float # share of the steps with rising rate
@@ -293,8 +323,9 @@ def fit(data:IQASet, # images with scores
     else:
         write_config(run, cfg, data)
         write_split(data, split, run/'split.csv')
-    best = max((r['val_srocc'] for r in rows), default=-math.inf)
-    since = lambda: len(rows) - 1 - int(np.argmax([r['val_srocc'] for r in rows]))  # epochs without a better one
+    merit = lambda row: row['val_srocc'] + row.get('val_adv_srocc', 0.)
+    best = max(map(merit, rows), default=-math.inf)
+    since = lambda: len(rows) - 1 - int(np.argmax([*map(merit, rows)]))  # epochs without a better one
     per_epoch = max(1, len(train)//cfg.batch_size)
     saved = time.time()
     with tqdm(total=cfg.epochs*per_epoch, initial=done*per_epoch, desc=cfg.model, unit='step', disable=not progress) as bar:
@@ -307,11 +338,12 @@ def fit(data:IQASet, # images with scores
                 losses.append(players.step(x.to(device), y.to(device), t))
                 if not all(map(math.isfinite, losses[-1].values())): raise ValueError(f"{run}: the loss is not finite at step {t}; lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
                 bar.update()
-                bar.set_postfix(loss=f"{losses[-1]['mse']:.4f}", val_srocc=f'{best:.3f}' if rows else '-')
+                bar.set_postfix(loss=f"{losses[-1]['mse']:.4f}", **{k: f'{v:.3f}' for k, v in (rows[-1] if rows else {}).items() if 'srocc' in k})
             s = predict(model, val)
             rows.append(dict(epoch=epoch, **pd.DataFrame(losses).mean().to_dict(), val_srocc=srocc(val.data.table.raw, s), val_std=float(s.std())))
-            if rows[-1]['val_srocc'] > best:
-                best = rows[-1]['val_srocc']
+            if cfg.adv_steps: rows[-1]['val_adv_srocc'] = srocc(val.data.table.raw, predict(model, val, PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)))
+            if merit(rows[-1]) > best:
+                best = merit(rows[-1])
                 save_safetensors(model.state_dict(), run/'model.safetensors')
             with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
             if cfg.patience and since() >= cfg.patience: break
