@@ -88,7 +88,7 @@ def readme_text():
         if c.cell_type == 'markdown': parts.append(c.source)
         elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source): parts.append(f'```python\n{c.source}\n```')
     text = '\n\n'.join(p.strip() for p in parts)
-    pages = {p.stem.lstrip('0123456789_'): p.relative_to(ROOT) for p in notebooks([])}
+    pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
     text = re.sub(r'\]\((?:tutorials/)?(\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     return '<!-- Written from nbs/index.ipynb by `python dev.py readme`; edit it there. -->\n\n' + text + '\n'
