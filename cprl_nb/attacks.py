@@ -7,7 +7,7 @@ __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS'
            'check_inputs', 'scores', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
            'NoGradient', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
-# %% ../nbs/05_attacks.ipynb #2eff94a8
+# %% ../nbs/05_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.v2 import functional as TF
 from .soft_rank import regate, with_masks_of
 
-# %% ../nbs/05_attacks.ipynb #dc9c2235
+# %% ../nbs/05_attacks.ipynb #488f31ca
 def device_of(model:nn.Module # any network, also one without parameters
     ) -> torch.device: # of its first parameter or buffer
     "Where a model computes"
@@ -35,14 +35,17 @@ def frozen(model:nn.Module): # any network
         for p, _ in needs: p.requires_grad_(False)
         yield model
     finally:
+        for m, t in modes:
+            if m.training != t: m.train(t)  # which some modules do in their own way
         for m, t in modes: m.training = t
         for p, r in needs: p.requires_grad_(r)
 
-# %% ../nbs/05_attacks.ipynb #98f436b4
+# %% ../nbs/05_attacks.ipynb #43b92b95
 def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                  y:torch.Tensor): # scores (B,), [0, 1]
     "Refuse images or scores outside their range"
-    if x.ndim != 4 or not (x.min() >= 0 and x.max() <= 1): raise ValueError(f"images of shape {tuple(x.shape)}, range {x.min():.3g} to {x.max():.3g}: expected (B, 3, H, W) in [0, 1]")
+    if x.ndim != 4 or not x.numel(): raise ValueError(f"images of shape {tuple(x.shape)}: expected (B, 3, H, W), at least one")
+    if not (x.min() >= 0 and x.max() <= 1): raise ValueError(f"images from {x.min():.3g} to {x.max():.3g}: expected pixels in [0, 1]")
     if y.shape != x.shape[:1] or not (y.min() >= 0 and y.max() <= 1): raise ValueError(f"scores of shape {tuple(y.shape)}, range {y.min():.3g} to {y.max():.3g}: expected ({len(x)},) in [0, 1]")
 
 def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
@@ -56,7 +59,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not s.isfinite().all(): raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
     return s
 
-# %% ../nbs/05_attacks.ipynb #86d2cf19
+# %% ../nbs/05_attacks.ipynb #d9bd0e9a
 NORMS = ('linf', 'l2')
 
 class Ball:
@@ -96,11 +99,12 @@ class Ball:
     def to_8bit(self, z): # (B, 3, H, W) in the ball -> levels of 1/255, in the ball
         x, levels = (self.x*255).round(), self.eps*255
         if (x - self.x*255).abs().max() > 1e-2: raise ValueError("rounded: the images are not 8-bit themselves; give x = (x*255).round()/255, what is stored before the attack")
-        if (levels < 1 - 1e-4).any(): raise ValueError(f"eps = {self.eps.min():.3g}: less than 1/255, so that no 8-bit image but x itself is in the ball")
-        d = ((z*255).round() - x)
-        if self.norm == 'linf': d = torch.minimum(torch.maximum(d, -(levels + 1e-3).floor()), (levels + 1e-3).floor())
+        if ((levels > 0) & (levels < 1 - 1e-4)).any(): raise ValueError(f"eps = {self.eps.min():.3g}: less than 1/255, so that no 8-bit image but x itself is in the ball")
+        wanted = z*255 - x
+        if self.norm == 'linf': d = torch.minimum(torch.maximum(wanted.round(), -(levels + 1e-3).floor()), (levels + 1e-3).floor())
         else:
-            worth, order = (z*255 - x).abs().flatten(1).sort(descending=True)
+            d = wanted.sign()*wanted.abs().round().clamp(min=1)*(wanted.abs() > 1e-3)
+            order = wanted.abs().flatten(1).argsort(descending=True)
             spent = d.flatten(1).gather(1, order).square().cumsum(1)
             d = d*torch.zeros_like(spent).scatter(1, order, (spent <= (levels*(1 + 1e-6)).flatten(1)**2).to(d)).view_as(d)
         return ((x + d)/255).clamp(0, 1)
@@ -115,7 +119,7 @@ def check_eps(eps:float|torch.Tensor, # radius, pixel units
     if norm == 'linf' and high > .5: raise ValueError(f"eps = {high:g}: pixels lie in [0, 1] here; for a change of {high:g} steps of 8-bit pixels give eps={high:g}/255")
     if norm == 'l2' and pixels > 1 and high > .5*pixels**.5: raise ValueError(f"eps = {high:g}: more than half of what {pixels} pixels in [0, 1] can change at all; the corners of the ℓ∞ ball of 1/255 are {pixels**.5/255:.3g} away")
 
-# %% ../nbs/05_attacks.ipynb #e41e6fd9
+# %% ../nbs/05_attacks.ipynb #dcf7f528
 def side(y:torch.Tensor, # scores (B,), [0, 1]
          centre:float=.5 # where good begins
     ) -> torch.Tensor: # (B,), ±1
@@ -137,8 +141,8 @@ OBJECTIVES = {'reflection': reflection(),
               'towards': lambda s, t: -(s - t).abs()}
 TARGETS = ('true', 'predicted')
 
-# %% ../nbs/05_attacks.ipynb #6f472765
-_PASSES = ('View', 'UnsafeView', 'Reshape', 'Squeeze', 'Unsqueeze', 'Select', 'Slice', 'ToCopy', 'Add', 'Sub', 'Rsub', 'Mul', 'Div', 'Neg', 'Alias', 'Clone')
+# %% ../nbs/05_attacks.ipynb #4302f97b
+_PASSES = ('View', 'UnsafeView', 'Reshape', 'ReshapeAlias', 'Squeeze', 'Unsqueeze', 'Select', 'Slice', 'Index', 'Split', 'Unbind', 'T', 'Transpose', 'Permute', 'ToCopy', 'Add', 'Sub', 'Rsub', 'Mul', 'Div', 'Neg', 'Alias', 'Clone')
 
 def skip_sigmoid(s:torch.Tensor # scores with a gradient
     ) -> torch.Tensor: # the same
@@ -162,25 +166,29 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
         value = objective(skip_sigmoid(scores(model, vary(x))).to(x.dtype), t)
         if not value.requires_grad: raise NoGradient(f"{type(model).__name__}'s scores do not depend on the image by any differentiable path: no gradient to attack along")
         grad, = torch.autograd.grad(value.sum(), x)
+    if not grad.isfinite().all(): raise NoGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {(~grad.flatten(1).isfinite().all(1)).sum()} of {len(x)} images, as that of a square root at 0: add a small constant inside it")
     return value.detach(), grad
 
 class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
-# %% ../nbs/05_attacks.ipynb #cc715b81
+# %% ../nbs/05_attacks.ipynb #cf7ed57d
 class _Tracer(fx.Tracer):
     "Goes only into modules with a batch normalisation inside"
     def is_leaf_module(self, m, name): return isinstance(m, nn.BatchNorm2d) or not any(isinstance(c, nn.BatchNorm2d) for c in m.modules())
 
 @torch.no_grad()
 def folded(model:nn.Module, # in evaluation mode
-           x:torch.Tensor, # images it is compared on
+           x:torch.Tensor, # images, two of which it is compared on
            s:torch.Tensor # their scores (B,)
     ) -> nn.Module: # the twin; the model itself where there is none
     "The same function with each batch normalisation inside the convolution before it"
-    if not any(isinstance(m, nn.BatchNorm2d) for m in model.modules()): return model
+    tracer = _Tracer()
+    entered = [m for n, m in model.named_modules() if not n or not tracer.is_leaf_module(m, n)]
+    if tracer.is_leaf_module(model, '') or any(m._forward_hooks or m._forward_pre_hooks for m in entered): return model
+    before = [(m, vars(m).copy()) for m in entered]
     try:
-        twin = fx.GraphModule(model, _Tracer().trace(model))
+        with torch.enable_grad(): twin = fx.GraphModule(model, tracer.trace(model))
         part = dict(twin.named_modules())
         for node in list(twin.graph.nodes):
             bn, conv = part.get(node.target), part.get(getattr(node.args[0], 'target', None)) if node.args else None
@@ -190,10 +198,12 @@ def folded(model:nn.Module, # in evaluation mode
             node.replace_all_uses_with(node.args[0])
             twin.graph.erase_node(node)
         twin.recompile()
-        return twin if torch.allclose(twin(x), s, atol=1e-4) else model
+        return twin if torch.allclose(twin(x[:2]), s[:2], atol=1e-4) else model
     except Exception: return model  # code that torch.fx cannot follow, of any kind
+    finally:
+        for m, attributes in before: vars(m).update(attributes)  # what the network's code has set while it was followed
 
-# %% ../nbs/05_attacks.ipynb #fd6dfcbd
+# %% ../nbs/05_attacks.ipynb #a7aea151
 @dataclass(frozen=True)
 class Attack:
     "What every attack has; a kind of attack adds `search`"
@@ -203,11 +213,12 @@ class Attack:
     target:str|float=field(default='true', kw_only=True) # of the objective: y, the clean image's score ("predicted"), or a number
     rounded:bool=field(default=False, kw_only=True) # must the result be an 8-bit image?
     seed:int=field(default=0, kw_only=True) # of all that is random
-    name:str|None=field(default=None, kw_only=True) # as shown in tables; None: from the settings
+    name:str|None=field(default=None, kw_only=True) # as shown in tables; None: from the settings (ℓ2, 8-bit and predicted are added to any)
 
     def __post_init__(self):
         check_eps(self.eps, self.norm)
-        if self.name is None: object.__setattr__(self, 'name', ' '.join(filter(None, [self.label(), 'ℓ2'*(self.norm == 'l2'), '8-bit'*self.rounded])))
+        name = self.label() if self.name is None else self.name
+        object.__setattr__(self, 'name', ' '.join([name, *(mark for mark, there in (('predicted', self.target == 'predicted'), ('ℓ2', self.norm == 'l2'), ('8-bit', self.rounded)) if there and mark not in name)]))
         if not callable(self.objective) and self.objective not in OBJECTIVES: raise ValueError(f"objective = {self.objective!r}: choose one of {', '.join(OBJECTIVES)}, or give a function of scores and targets")
         if self.target not in TARGETS and not (isinstance(self.target, (int, float)) and 0 <= self.target <= 1): raise ValueError(f"target = {self.target!r}: choose one of {', '.join(TARGETS)}, or a score in [0, 1]")
 
@@ -217,7 +228,7 @@ class Attack:
         return dict(attack=self.name, objective=getattr(self.objective, '__name__', self.objective), eps=self.eps, steps=getattr(self, 'steps', getattr(self, 'queries', 1)), restarts=getattr(self, 'restarts', 1))
 
     def aiming(self, objective): # the same attack with another objective
-        return replace(self, objective=objective)
+        return replace(self, objective=objective, **({'stop_at': None} if hasattr(self, 'stop_at') else {}))
 
     def goal(self, s, t): # scores and targets -> what to ascend
         return (self.objective if callable(self.objective) else OBJECTIVES[self.objective])(s, t)
@@ -229,19 +240,26 @@ class Attack:
         ) -> torch.Tensor: # perturbed images (B, 3, H, W), [0, 1]
         check_inputs(x, y)
         with frozen(model), torch.no_grad():
-            clean, ball = scores(model, x), Ball(x, self.eps, self.norm)
+            if torch.is_inference_mode_enabled(): raise ValueError('an attack needs gradients, which torch.inference_mode() forbids; use torch.no_grad() around it')
+            version = x._version
+            clean, ball = scores(model, x).to(x.dtype), Ball(x, self.eps, self.norm)
+            if x._version != version: raise ValueError(f'{type(model).__name__} changes its input in place; give it a copy, e.g. x = x - mean for x -= mean')
             if clean.min() < -1 or clean.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
             t = y.to(x) if self.target == 'true' else clean if self.target == 'predicted' else torch.full_like(clean, self.target)
             if not ball.eps.any(): return x.clone()
-            found, value = x.clone(), self.goal(clean, t)
+            found, value, idle = x.clone(), self.goal(clean, t).clone(), None
+            if value.shape != t.shape or not value.isfinite().all(): raise ValueError(f"objective: gives {tuple(value.shape)} for {len(x)} images{'' if value.isfinite().all() else ', not all finite'}; expected a finite value for each, as (s - t)**2")
             for z in self.search(model, ball, t, clean):
                 if self.rounded: z = ball.to_8bit(z)
-                v = self.goal(scores(model, z), t)
+                s = scores(model, z).to(x.dtype)
+                v = self.goal(s, t)
                 better = v > value
                 found[better], value[better] = z[better], v[better]
+                if not torch.equal(z, x): idle = idle is not False and torch.equal(s, clean)
+        if idle: raise NoGradient(f"{self.name} moved images, but no score of {type(model).__name__} changed at all (a constant output, or one that is saturated or quantised). This is no robustness")
         return found
 
-# %% ../nbs/05_attacks.ipynb #b93f6b16
+# %% ../nbs/05_attacks.ipynb #de5f6b76
 def _fixed(state, grad, ball, attack, k): # step k of a fixed length: the next points
     if attack.momentum:
         grad = grad/grad.abs().flatten(1).sum(1).clamp(min=1e-30).view(-1, 1, 1, 1)
@@ -273,7 +291,7 @@ def checkpoints(steps:int # of APGD
 
 SCHEDULES = {'fixed': _fixed, 'auto': _auto}
 
-# %% ../nbs/05_attacks.ipynb #34f1ce55
+# %% ../nbs/05_attacks.ipynb #f9fceda2
 GUIDES = {'own': lambda model, x: model,
           'straight-through': lambda model, x: regate(model, 'straight-through'),
           'soft': lambda model, x: regate(model, 'soft'),
@@ -290,7 +308,7 @@ def _resize(x, rng, most=.1): # larger or smaller by up to this share, and back
 
 VARIATIONS = {'ball': None, 'same': lambda x, rng: x, 'shift': _shift, 'resize': _resize}  # 'ball' needs to know the ball
 
-# %% ../nbs/05_attacks.ipynb #a5c1a32e
+# %% ../nbs/05_attacks.ipynb #4102ee44
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16}
 
 @dataclass(frozen=True)
@@ -307,7 +325,7 @@ class PGD(Attack):
     schedule:str='fixed' # of the step's length: a key of `SCHEDULES`
     stop_at:float|None=None # value of the objective at which an image is done
     precision:str='float32' # of the search; what is found is always scored as the network does it
-    rows:int=64 # images × starts that go through the network together
+    rows:int=64 # images × starts that go through the network together, if the batch is not larger
 
     def __post_init__(self):
         super().__post_init__()
@@ -322,22 +340,23 @@ class PGD(Attack):
 
     def label(self):
         averaged = '' if self.samples == 1 else 'averaged' if self.vary == 'ball' else f"averaged ({getattr(self.vary, '__name__', self.vary)})"
-        return ' '.join(filter(None, ['APGD' if self.schedule == 'auto' else 'PGD', self.gradient*(self.gradient != 'own'), averaged]))
+        kind = 'APGD' if self.schedule == 'auto' else 'FGSM' if self.steps == 1 and not self.random_start else 'PGD'
+        return ' '.join(filter(None, [kind, self.gradient*(self.gradient != 'own'), averaged, 'momentum'*bool(self.momentum)]))
 
     def search(self, model, ball, t, clean): # yields what each start found
         rng, moved = torch.Generator().manual_seed(self.seed), False
         starts = [ball.project(ball.x + ball.noise(rng)) if self.random_start else ball.x for _ in range(self.restarts)]
-        twin, at_once = folded(model, ball.x, clean), max(1, self.rows//len(ball))
+        twin, at_once, dice = model if self.vary == 'same' else folded(model, ball.x, clean), max(1, self.rows//len(ball)), rng.get_state()
         for i in range(0, len(starts), at_once):
             group = starts[i:i + at_once]
+            rng.set_state(dice)
             rows = torch.arange(len(ball), device=t.device).repeat(len(group))
             guide = twin if self.gradient == 'own' else GUIDES[self.gradient](model, ball.x[rows])
             with torch.autocast(ball.x.device.type, PRECISIONS[self.precision], enabled=self.precision != 'float32'):
-                best, last, m = self.ascend(guide, twin, ball[rows], t[rows], torch.cat(group), rng)
+                best, m = self.ascend(guide, twin, ball[rows], t[rows], torch.cat(group), rng)
             moved |= m
             yield from best.split(len(ball))
-            if self.precision != 'float32': yield from last.split(len(ball))  # their coarse values may have the order wrong
-        if not moved: raise NoGradient(f"{self.name} could not move: the gradient of {type(model).__name__} is exactly zero at every image (a quantised or constant output, or an objective that is flat at its target). This is no robustness; use a random start, or an attack without gradients")
+        if not moved: raise NoGradient(f"{self.name} could not move: the gradient of {type(model).__name__} is exactly zero at every image (a quantised or constant output, or an objective that is flat at its target). This is no robustness; use {'' if self.random_start else 'a random start, or '}an attack without gradients")
 
     def slope(self, guide, ball, here, t, rng): # value and gradient at the points, averaged if asked for
         if self.samples == 1: return gradient(guide, here, t, self.goal)
@@ -347,8 +366,9 @@ class PGD(Attack):
             found = [gradient(guide, here, t, self.goal, lambda x: f(x, rng)) for _ in range(self.samples)]
         return None, sum(g for _, g in found)
 
-    def ascend(self, guide, twin, ball, t, start, rng): # best and last points, and whether any moved
-        out, last, moved = start.clone(), start.clone(), False
+    def ascend(self, guide, twin, ball, t, start, rng): # best points, and whether any moved
+        out, moved = start.clone(), False
+        margin = 0. if self.precision == 'float32' else .008  # two steps of a score in bfloat16: in doubt, the last point
         step = (2*ball.eps if self.schedule == 'auto' else 2.5*ball.eps/self.steps) if self.step_size is None else torch.full_like(ball.eps, self.step_size)
         state = dict(row=torch.arange(len(t), device=t.device), here=start, step=step, best=start.clone(), best_value=torch.full_like(t, -torch.inf))
         exact = self.samples == 1 and not self.momentum and self.schedule == 'fixed'  # then a start that stands still will go on to
@@ -365,18 +385,19 @@ class PGD(Attack):
                 new = SCHEDULES[self.schedule](state, grad, ball, self, k)
                 if exact: over |= (new == state['here']).flatten(1).all(1)
             if over.any() and (over.all() or self.gradient != 'clean masks'):  # held masks fit the whole batch only
-                out[state['row'][over]], last[state['row'][over]] = state['best'][over], state['here'][over]
+                best = (state['best_value'] > value + margin).view(-1, 1, 1, 1)
+                out[state['row'][over]] = torch.where(best, state['best'], state['here'])[over]
                 if over.all(): break
                 state, ball, t, new = {name: v[~over] for name, v in state.items()}, ball[~over], t[~over], new[~over]
             state['here'] = new
-        return out, last, moved
+        return out, moved
 
-# %% ../nbs/05_attacks.ipynb #cd52b031
+# %% ../nbs/05_attacks.ipynb #f1b91d94
 def FGSM(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
          **settings # of `PGD`
     ) -> PGD: # one step to the edge of the ball, from the image itself
     "Fast gradient sign method (Eq. 1)"
-    return PGD(eps, **dict(steps=1, random_start=False, name='FGSM') | settings)
+    return PGD(eps, **dict(steps=1, random_start=False) | settings)
 
 def APGD(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
          steps:int=100, # gradient steps
@@ -385,7 +406,18 @@ def APGD(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
     "Auto-PGD (Croce and Hein 2020), for a score"
     return PGD(eps, steps, schedule='auto', **settings)
 
-# %% ../nbs/05_attacks.ipynb #b1b28280
+# %% ../nbs/05_attacks.ipynb #6c6bb4d7
+class _View(nn.Module):
+    "Resized, and the centre: what a network sees"
+    def __init__(self, size, resize):
+        super().__init__()
+        self.size, self.resize = size, resize
+
+    def forward(self, x): # (B, 3, H, W) -> (B, 3, size, size)
+        if min(x.shape[-2:]) != self.resize: x = TF.resize(x, self.resize, antialias=True).clamp(0, 1)
+        x = TF.center_crop(x, [self.size]*2)
+        return x + ((x*255).round()/255 - x).detach()
+
 class Stored(nn.Module):
     "A network that sees a stored image through resizing and centre crop"
     def __init__(self,
@@ -393,11 +425,6 @@ class Stored(nn.Module):
                  size:int=224, # side of the square that the network sees, px
                  resize:int=256): # length of the shorter side before the crop, px
         super().__init__()
-        self.model, self.size, self.resize = model, size, resize
-
-    def view(self, x): # (B, 3, H, W) -> (B, 3, size, size)
-        if min(x.shape[-2:]) != self.resize: x = TF.resize(x, self.resize, antialias=True).clamp(0, 1)
-        x = TF.center_crop(x, [self.size]*2)
-        return x + ((x*255).round()/255 - x).detach()
+        self.model, self.view = model, _View(size, resize)
 
     def forward(self, x): return self.model(self.view(x))

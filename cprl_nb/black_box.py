@@ -6,13 +6,13 @@
 __all__ = ['SQUARES', 'DIRECTIONS', 'Counted', 'BlackBox', 'square_share', 'bump', 'Square', 'NES', 'SPSA', 'ScoreBoundary',
            'Transfer']
 
-# %% ../nbs/05b_black_box.ipynb #878d9442
+# %% ../nbs/05b_black_box.ipynb #560dc4e8
 from dataclasses import dataclass, field, fields, replace
 import torch
 import torch.nn as nn
 from .attacks import Attack, NoGradient, scores
 
-# %% ../nbs/05b_black_box.ipynb #0372ded0
+# %% ../nbs/05b_black_box.ipynb #2643843d
 class Counted(nn.Module):
     "Counts the images that a network scores"
     def __init__(self,
@@ -24,7 +24,7 @@ class Counted(nn.Module):
         self.queries += len(x)
         return self.model(x)
 
-# %% ../nbs/05b_black_box.ipynb #99f5b8ad
+# %% ../nbs/05b_black_box.ipynb #d8da694e
 @dataclass(frozen=True)
 class BlackBox(Attack):
     "An attack that asks for scores only; a kind of it adds `search`"
@@ -39,7 +39,7 @@ class BlackBox(Attack):
 
     def value(self, model, z, t): return self.goal(scores(model, z).to(t.dtype), t)
 
-# %% ../nbs/05b_black_box.ipynb #9a929707
+# %% ../nbs/05b_black_box.ipynb #a06df4e3
 def _signs(shape, rng): return 2.*torch.randint(2, shape, generator=rng) - 1
 
 def square_share(p:float, # share of the image that the first square covers
@@ -63,7 +63,7 @@ def _recolour(ball, d, share, rng): # a change -> another, with a new square, �
     d[..., rows, cols] = ball.eps*_signs((d.shape[1], 1, 1), rng).to(d)
     return d
 
-# %% ../nbs/05b_black_box.ipynb #185af511
+# %% ../nbs/05b_black_box.ipynb #6fa3a245
 def bump(side:int, # of the square, px
          rng:torch.Generator
     ) -> torch.Tensor: # (side, side), of length 1
@@ -75,7 +75,7 @@ def bump(side:int, # of the square, px
     both = torch.cat([half(side//2, side), -half(side - side//2, side)])/2**.5
     return both.T if torch.rand(1, generator=rng) < .5 else both
 
-# %% ../nbs/05b_black_box.ipynb #1df39859
+# %% ../nbs/05b_black_box.ipynb #bbfdaa3d
 def _mass(d): return d.square().sum((2, 3), keepdim=True) # of each channel
 
 def _tiles(ball, rng): # a change to begin with, ℓ2
@@ -94,7 +94,7 @@ def _move(ball, d, share, rng): # a change -> another, with a new bump, ℓ2
     rest[..., rows, cols] = new*(spare/_mass(new).clamp(min=1e-20)).sqrt()
     return ball.eps*ball.direction(rest)
 
-# %% ../nbs/05b_black_box.ipynb #52460e35
+# %% ../nbs/05b_black_box.ipynb #9815ca23
 SQUARES = {'linf': (_stripes, _recolour), 'l2': (_tiles, _move)}
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Square(BlackBox):
             here[keep], value[keep] = z[keep], v[keep]
         yield here
 
-# %% ../nbs/05b_black_box.ipynb #758f132c
+# %% ../nbs/05b_black_box.ipynb #0f59a4df
 DIRECTIONS = {'gaussian': lambda shape, rng: torch.randn(shape, generator=rng), 'rademacher': _signs}
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class NES(BlackBox):
             yield here
         if not moved: raise NoGradient(f"{self.name} could not move: all scores at {self.sigma:.3g} from the images were the same on both sides (a quantised or constant output). This is no robustness; give a larger sigma, or use Square")
 
-# %% ../nbs/05b_black_box.ipynb #1d3d425a
+# %% ../nbs/05b_black_box.ipynb #8ee22f04
 def SPSA(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
          queries:int=1000, # of `NES`
          **settings # of `NES`
@@ -171,7 +171,7 @@ def SPSA(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
     "Simultaneous perturbation (Uesato et al. 2018)"
     return NES(eps, queries, **dict(directions='rademacher') | settings)
 
-# %% ../nbs/05b_black_box.ipynb #690ac76d
+# %% ../nbs/05b_black_box.ipynb #6649ab86
 def _blocks(shape, n, rng): # (n, 5): side, channel, row, column (counted in sides), sign
     (C, H, W), side, found = shape, max(shape[1:]), []
     while sum(map(len, found)) < n:
@@ -181,7 +181,7 @@ def _blocks(shape, n, rng): # (n, 5): side, channel, row, column (counted in sid
         side = max(side//2, 1)
     return torch.cat(found)[:n]
 
-# %% ../nbs/05b_black_box.ipynb #241f65a0
+# %% ../nbs/05b_black_box.ipynb #b79b44e7
 @dataclass(frozen=True)
 class ScoreBoundary(BlackBox):
     "Sign search along a boundary that moves on; learns one bit a query"
@@ -214,7 +214,7 @@ class ScoreBoundary(BlackBox):
             n, push = n + ~push, yes
         yield at(d)
 
-# %% ../nbs/05b_black_box.ipynb #16153997
+# %% ../nbs/05b_black_box.ipynb #a060eaf9
 @dataclass(frozen=True, init=False)
 class Transfer(Attack):
     "What another attack found on another network"
@@ -225,7 +225,7 @@ class Transfer(Attack):
                  surrogate:nn.Module, # the network that is attacked instead
                  attack:Attack, # of the surrogate; ε and all the rest are its own
                  name:str|None=None): # as shown in tables; None: from the attack and the surrogate
-        if not isinstance(attack, Attack): raise ValueError(f"attack = {attack!r}: expected an attack, e.g. PGD(1/255)")
+        if not isinstance(attack, Attack) or isinstance(attack, Transfer): raise ValueError(f"attack = {attack!r}: expected an attack, e.g. PGD(1/255)")
         self.__dict__.update({f.name: getattr(attack, f.name) for f in fields(Attack)}, surrogate=surrogate, attack=attack)
         self.__dict__.update(name=name or self.label())
 

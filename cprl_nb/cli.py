@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'EPS_FGSM', 'EPS_PGD', 'one_line_errors', 'demo_recipe', 'free_folder', 'conclusion', 'demo', 'peak_memory',
-           'cprl_demo', 'find_images', 'score_images', 'cprl_score']
+           'cprl_demo', 'find_images', 'score_images', 'cprl_score', 'audit_images', 'cprl_audit']
 
-# %% ../nbs/10_cli.ipynb #07de45be
+# %% ../nbs/10_cli.ipynb #9d337f4b
 import sys, time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,15 +16,16 @@ import torch
 from fastcore.script import Param, call_parse, store_true
 from PIL import Image
 from tqdm.auto import tqdm
-from .attacks import FGSM, PGD, device_of, scores
+from .attacks import FGSM, PGD, NoGradient, device_of, scores
+from .audit import BUDGETS, audit, load_scorer, write_report
 from .data import IQASet, Images, atomic, centre_view, embedded, livec, read_image, read_split, split_by_scene, take
 from .evaluation import evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure
 from .models import WeightsUnavailable, imagenet_state
 from .reach import interval_attacks, stability
-from .training import Config, Players, fit, load_run, make_model, pick_device, predict
+from .training import Config, fit, load_run, make_model, pick_device, Players, predict, read_config
 
-# %% ../nbs/10_cli.ipynb #b70ad027
+# %% ../nbs/10_cli.ipynb #bfca931c
 @contextmanager
 def one_line_errors(command:str): # the command's name
     "Turn errors about input into one line on standard error"
@@ -32,7 +33,7 @@ def one_line_errors(command:str): # the command's name
     except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
     except KeyboardInterrupt: sys.exit(f"{command}: interrupted")
 
-# %% ../nbs/10_cli.ipynb #5b2c31e0
+# %% ../nbs/10_cli.ipynb #7ccef78e
 RECIPES = {
     ('embedded', 'scratch'): dict(backbone='resnet10', weights=None, size=128, crop=96, resize=288, scale=(1., 1.), rotate=True, epochs=50, batch_size=32, lr=1e-3, warmup=.2),
     ('embedded', 'imagenet'): dict(backbone='resnet18', weights='imagenet', size=128, resize=288, scale=(1., 1.), rotate=True, epochs=20, batch_size=16, lr=3e-4, warmup=.2),
@@ -40,7 +41,7 @@ RECIPES = {
     ('livec', 'scratch'): dict(backbone='resnet18', weights=None, size=224, resize=256, scale=(1., 1.25), epochs=30, batch_size=16, lr=1e-3, warmup=.1)}
 EPS_FGSM, EPS_PGD = (.25, .5, 1, 2, 4), (.5, 1, 2, 4)  # of the curves, in 8-bit steps
 
-# %% ../nbs/10_cli.ipynb #9c42e5b9
+# %% ../nbs/10_cli.ipynb #f3f5e2c9
 def demo_recipe(data:str, # "embedded" or "livec"
                 weights:str, # "auto", "imagenet" or "none"
                 backbone:str|None=None # instead of the recipe's
@@ -63,7 +64,7 @@ def free_folder(path:str|Path # the folder wanted
     while new.exists(): new = path.with_name(f'{path.name}-{(i := i + 1)}')
     return new
 
-# %% ../nbs/10_cli.ipynb #ae44f7ad
+# %% ../nbs/10_cli.ipynb #adf55f29
 def conclusion(results:pd.DataFrame, # long form, of two models
                data:IQASet, # what was tested on
                eps:float, # of the table's attacks, pixel units
@@ -83,7 +84,7 @@ def conclusion(results:pd.DataFrame, # long form, of two models
               "and hard ranks can hide gradients, so it is no proof of robustness.")
     return f'{first} {second}'
 
-# %% ../nbs/10_cli.ipynb #564200e2
+# %% ../nbs/10_cli.ipynb #268d653b
 def demo(data:str='embedded', # "embedded" (proxy scores) or "livec" (human scores)
          root:str|None=None, # folder of the database, for livec
          out:str|Path='runs/demo', # results; a number is added if the folder exists
@@ -123,7 +124,7 @@ def demo(data:str='embedded', # "embedded" (proxy scores) or "livec" (human scor
     _write_demo(results, models, test, out, PGD(eps/255, steps, seed=seed), cost)
     return results, out
 
-# %% ../nbs/10_cli.ipynb #8d12803e
+# %% ../nbs/10_cli.ipynb #de2e0ed2
 def peak_memory() -> str: # e.g. ", peak memory 1.2 GB"; empty where the system does not tell
     "The largest memory this process has had, in words"
     try: import resource
@@ -140,7 +141,7 @@ def _write_demo(results, models, test, out, attack, cost): # table, figures and 
     save_figure(adversarial_figure(models, x, y.item(), attack, test.data.score), out/'fig1_adversarial.png')
     print(f"\n{paper_table(shown).round(3).to_string()}\n\n{words}\n\n{cost}\n{out}: table.csv, table.md, fig1_adversarial.png, fig6_srocc_eps.png, plain/, cprl/")
 
-# %% ../nbs/10_cli.ipynb #a420b9fb
+# %% ../nbs/10_cli.ipynb #b4d34bc0
 @call_parse
 def cprl_demo(
     data:Param("what to train and test on", str, choices=['embedded', 'livec'])='embedded',
@@ -165,7 +166,7 @@ def cprl_demo(
     "Train a plain and a CPRL network by one recipe, attack both, print the table and write figures"
     with one_line_errors('cprl_demo'): demo(**locals())
 
-# %% ../nbs/10_cli.ipynb #f982d1d3
+# %% ../nbs/10_cli.ipynb #77b23aa0
 def find_images(paths:list # image files or folders
     ) -> list: # image files
     "Files as they are, and for a folder the images in it"
@@ -198,12 +199,15 @@ def score_images(paths:list, # image files or folders
         found = {}
         if views:
             x = torch.stack([*views.values()]).to(device)
-            reached = vars(stability(model, x, attacks)) if eps else dict(clean=scores(model, x))
+            reached = dict(clean=scores(model, x))
+            if eps:
+                try: reached = vars(stability(model, x, attacks))
+                except NoGradient as e: errors.update({f: f'{f}: no interval: {e}' for f in views})
             found = dict(zip(views, zip(*(reached[k].tolist() for k in ('clean', 'low', 'high') if k in reached))))
         rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(('score', 'low', 'high'), found.get(f, ()))) for f in chunk]
     return pd.DataFrame(rows, columns=['path', 'score', *['low', 'high']*bool(eps), 'error']), info
 
-# %% ../nbs/10_cli.ipynb #81828cb0
+# %% ../nbs/10_cli.ipynb #c21ec6f2
 @call_parse
 def cprl_score(
     images:Param("image files or folders", str, nargs='+'),
@@ -225,3 +229,54 @@ def cprl_score(
         if len(good) and interval: print(f"low and high: as far as {len(interval_attacks())} attacks brought the score when no pixel of what the network sees changes by more than {eps:g}/255; a stronger attack may reach further", file=sys.stderr)
     for e in bad.error: print(f'cprl_score: {e}', file=sys.stderr)
     if len(bad): sys.exit(1)
+
+# %% ../nbs/10_cli.ipynb #2248ba30
+def audit_images(model:str, # folder of a run, or "module:function"
+                 cfg:Config|None, # the run's
+                 data:str|None=None, # "embedded" or "livec"; None: the run's
+                 root:str|None=None, # folder of the database, for livec
+                 split:str|Path|None=None, # a saved split.csv; None: the run's
+                 n:int=64, # images
+                 size:int|None=None, # side of the network's input, px; None: the run's, or 224
+                 resize:int|None=None, # shorter side before the crop, px; None: the run's, or 256
+                 seed:int=0 # of the draw
+    ) -> Images: # of the set's test part
+    "What a network is audited on"
+    data = data or (read_config(model)[1]['dataset'] if cfg else 'embedded')
+    if data not in ('embedded', 'livec'): raise ValueError(f"data = {data!r}: choose embedded or livec")
+    if data == 'livec' and root is None: raise ValueError("data = 'livec' needs root: the folder ChallengeDB_release, as downloaded")
+    if n < 1: raise ValueError(f"n = {n}: expected at least 1 image (30 for a verdict)")
+    images = embedded() if data == 'embedded' else livec(root)
+    if split or cfg: images = take(images, read_split(images, split or Path(model)/'split.csv'), 'test')
+    picked = images.table.sample(min(n, len(images)), random_state=seed).sort_index().reset_index(drop=True)
+    return Images(replace(images, table=picked), size or (cfg.size if cfg else 224), resize or (cfg.resize if cfg else 256)).preload()
+
+# %% ../nbs/10_cli.ipynb #d322ba64
+@call_parse
+def cprl_audit(
+    model:Param("folder of a run, or module:function that returns a network", str, required=True)=None,
+    data:Param("images to attack: embedded or livec; those of the run if not given", str, choices=['embedded', 'livec'])=None,
+    root:Param("folder of the database (for livec: ChallengeDB_release)", str)=None,
+    split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
+    eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
+    budget:Param("how much is tried", str, choices=list(BUDGETS))='quick',
+    surrogate:Param("another network for the same scores, as in --model", str)=None,
+    n:Param("images; all there are if fewer", int)=64,
+    size:Param("side of the network's input, px; the run's, or 224", int)=None,
+    resize:Param("length of the shorter side before the crop, px; the run's, or 256", int)=None,
+    out:Param("folder for the report and the finished rungs", str)='runs/audit',
+    seed:Param("of the images drawn and of the attacks", int)=0,
+    batch_size:Param("images in a batch", int)=32,
+    device:Param("torch device; auto: CUDA where there is one", str)='auto'):
+    "Attack a network up a ladder, and say whether its robustness can be believed"
+    with one_line_errors('cprl_audit'):
+        if not 0 < eps <= 127: raise ValueError(f"eps = {eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
+        if batch_size < 1: raise ValueError(f"batch_size = {batch_size}: expected at least 1")
+        net, cfg = load_scorer(model, device)
+        images = audit_images(model, cfg, data, root, split, n, size, resize, seed)
+        other = load_scorer(surrogate, device)[0] if surrogate else None
+        report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
+        write_report(report, out)
+        print(f'{report.verdict}\n{report.because}')
+        for f in report.flags: print(f'- {f.name}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}.')
+        print(f'{out}: report.md, table.csv, images.csv, curve.csv, curve.png, intervals.png')

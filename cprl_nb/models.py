@@ -207,7 +207,7 @@ class _OnScale(nn.Module):
         return out.reshape(n)
 
     def mean(self, out, n): # of a distribution
-        p = out.flatten(1) if out.ndim > 1 else out
+        p = out.flatten(1) if out.ndim > 1 else out.reshape(1, -1) if n == 1 else out
         if p.shape != (n, len(self.levels)): raise ValueError(f"{self.name} returned {tuple(out.shape)} for {n} images and {len(self.levels)} levels: expected ({n}, {len(self.levels)})")
         total = p.detach().sum(1)
         if p.min() < 0 or (total - 1).abs().max() > .01:
@@ -243,6 +243,8 @@ class Adapted(nn.Module):
         self.net, self.pixels, self.on_scale = net, pixels, _OnScale(type(net).__name__, low, high, levels, output)
         self.register_buffer('mean', mean, persistent=False)
         self.register_buffer('std', std, persistent=False)
-        self.to(next((t.device for t in chain(net.parameters(), net.buffers())), None))  # the network may be on a GPU already
+        device = next((t.device for t in chain(net.parameters(), net.buffers())), None)  # the network may be on a GPU already
+        for part in (self, self.on_scale):
+            for name, t in part.named_buffers(recurse=False): setattr(part, name, t.to(device))
 
     def forward(self, x): return self.on_scale(self.net((x*self.pixels - self.mean)/self.std), x)

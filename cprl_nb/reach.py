@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['interval_attacks', 'Interval', 'stability', 'worst_targets', 'SMA']
 
-# %% ../nbs/05c_reach.ipynb #ff9ca5a1
+# %% ../nbs/05c_reach.ipynb #e79a6668
 from dataclasses import dataclass
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ import torch.nn as nn
 from scipy.stats import rankdata
 from .attacks import APGD, PGD, Attack, Ball, NoGradient, check_inputs, frozen, scores
 
-# %% ../nbs/05c_reach.ipynb #6293cd09
+# %% ../nbs/05c_reach.ipynb #d1415110
 def interval_attacks(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
                      norm:str='linf', # one of `attacks.NORMS`
                      seed:int=0 # of all that is random
@@ -54,7 +54,7 @@ def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not moved: raise failed
     return found
 
-# %% ../nbs/05c_reach.ipynb #8b09d399
+# %% ../nbs/05c_reach.ipynb #37db5ab8
 def _rank_correlation(ry, t): # ranks (N,) and scores (M, N) -> SROCC (M,)
     rt = rankdata(t, axis=1)
     rt, ry = rt - rt.mean(1, keepdims=True), ry - ry.mean()
@@ -69,10 +69,10 @@ def worst_targets(low, # lowest scores that can be reached (N,)
     ) -> np.ndarray: # (N,), within the intervals
     "Scores within the intervals that wreck a set's SROCC and MSE"
     low, high, y = (np.asarray(v, dtype=float) for v in (low, high, y))
-    if not low.shape == high.shape == y.shape or (low > high).any(): raise ValueError(f"low of shape {low.shape}, high {high.shape}, y {y.shape}: expected three of (N,), with low <= high")
+    if not low.shape == high.shape == y.shape or not len(y) or not (low <= high).all(): raise ValueError(f"low of shape {low.shape}, high {high.shape}, y {y.shape}: expected three of (N,), with low <= high")
     ry = rankdata(y)
     cost = lambda t: _rank_correlation(ry, t) - weight*np.square(t - y).mean(1)
-    cuts = [np.where(y >= c, low, high) for c in np.unique(y)] + [low, high]
+    cuts = [np.where(y >= c, low, high) for c in np.unique(np.quantile(y, np.linspace(0, 1, 101), method='nearest'))] + [low, high]
     ends = np.quantile(np.concatenate([low, high]), np.linspace(0, 1, 7))
     lines = [np.clip(a + (b - a)*(ry - 1)/max(len(y) - 1, 1), low, high) for a in ends for b in ends if b < a]
     starts = np.stack(cuts + lines)
@@ -88,7 +88,7 @@ def worst_targets(low, # lowest scores that can be reached (N,)
         if best > before - 1e-9: break
     return t
 
-# %% ../nbs/05c_reach.ipynb #8e3ce2f4
+# %% ../nbs/05c_reach.ipynb #0e819d6d
 @dataclass(frozen=True)
 class SMA:
     "SROCC-MSE attack on a set (Yang et al. 2024): choose the worst scores, then reach them"
@@ -99,8 +99,14 @@ class SMA:
     name:str='SMA' # as shown in tables
 
     def __post_init__(self):
+        if any(torch.is_tensor(a.eps) for a in self.attacks): raise ValueError("attacks with an eps for each image: SMA takes one radius for the set")
         if not self.attacks: raise ValueError("attacks = (): SMA needs at least one to find how far scores go")
         if len({(a.eps, a.norm, a.rounded) for a in self.attacks}) > 1: raise ValueError("attacks with different balls: give all of them the same eps, norm and rounded")
+
+    whole_set = True  # a batch is a set
+
+    @property
+    def eps(self): return self.attacks[0].eps
 
     def about(self): # the columns of a table that say which attack it is
         return dict(attack=self.name, objective='SROCC and MSE', eps=self.attacks[0].eps, steps=sum(a.about()['steps'] for a in self.attacks), restarts=1)
@@ -114,7 +120,7 @@ class SMA:
         check_inputs(x, y)
         found = [stability(model, part, list(self.attacks)) for part in x.split(self.rows)]
         low, high = (torch.cat([getattr(f, way) for f in found]) for way in ('low', 'high'))
-        t = torch.from_numpy(worst_targets(low.cpu(), high.cpu(), y.cpu(), self.weight)).to(x)
+        t = torch.from_numpy(worst_targets(low.double().cpu(), high.double().cpu(), y.cpu(), self.weight)).to(x)
         with frozen(model): return torch.cat([self.reach(model, f, a, b) for f, a, b in zip(found, t.split(self.rows), x.split(self.rows))])
 
     def reach(self, model, found, t, x): # images between the ends whose scores are nearest to t

@@ -7,7 +7,7 @@ __all__ = ['MODELS', 'TURNS', 'STEPS', 'PRECISIONS', 'LOSSES', 'RISKS', 'RUN_FOR
            'adversarial_images', 'turn_loss', 'Players', 'loader', 'predict', 'srocc', 'write_config', 'read_config',
            'load_run', 'save_state', 'load_state', 'rate', 'fit']
 
-# %% ../nbs/06_training.ipynb #f54e437e
+# %% ../nbs/06_training.ipynb #43d0e516
 import json, math, shutil, time
 from dataclasses import dataclass, asdict, fields
 from pathlib import Path
@@ -24,7 +24,7 @@ from .data import IQASet, Images, atomic, check_split, read_split, take, write_s
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
-# %% ../nbs/06_training.ipynb #2dbf9624
+# %% ../nbs/06_training.ipynb #ba4cdce2
 @dataclass
 class Config:
     "What a run is made with"
@@ -85,7 +85,7 @@ STEPS = 'alternating', 'fused'
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 LOSSES = 'risk', 'objective', 'label'
 
-# %% ../nbs/06_training.ipynb #192df1c1
+# %% ../nbs/06_training.ipynb #1d3464cb
 def make_model(cfg:Config, # what to build
                weights:str|None='as configured' # another source of weights
     ) -> QualityModel: # on the CPU
@@ -103,7 +103,7 @@ def pick_device(name:str # "auto" or a torch device
     try: return torch.empty(1, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as e: raise ValueError(f"device = {name!r}: cannot be used here ({str(e).splitlines()[0]}); use cpu or auto") from None
 
-# %% ../nbs/06_training.ipynb #2f3bb21e
+# %% ../nbs/06_training.ipynb #61692e68
 def adversarial_images(model:QualityModel, # the network that learns
                        x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                        y:torch.Tensor, # true scores (B,), [0, 1]
@@ -119,7 +119,7 @@ def adversarial_images(model:QualityModel, # the network that learns
             here = ball.project(here + 2.5*ball.eps/max(cfg.adv_steps, 2)*ball.direction(grad))
     return here
 
-# %% ../nbs/06_training.ipynb #4d78a8d7
+# %% ../nbs/06_training.ipynb #69ac8b6d
 RISKS = {'sufficiency': sufficiency_risk, 'necessity': necessity_risk}
 
 def turn_loss(model:CPRLModel, # the network
@@ -144,7 +144,7 @@ def _update(loss, params, *opts): # one step that moves `params` and nothing els
         opt.step()
         opt.zero_grad()
 
-# %% ../nbs/06_training.ipynb #ee2c57c8
+# %% ../nbs/06_training.ipynb #b6426a4b
 class Players:
     "The two sides of Eq. 14, each with its optimiser"
     def __init__(self, model:QualityModel, cfg:Config):
@@ -199,7 +199,7 @@ class Players:
         _update(loss, self.network + self.interventions, *filter(None, (self.opt, self.opt_max)))
         return said | {k: v.item() for k, v in parts.items()}
 
-# %% ../nbs/06_training.ipynb #39839122
+# %% ../nbs/06_training.ipynb #44d1ebfd
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
            order=None # indices in the order wanted; None: as they are
@@ -215,9 +215,9 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
     "Scores of a set, clean or attacked, in evaluation mode"
     device, out = device_of(model), []
     with frozen(model), torch.no_grad():
-        for x, y in loader(images, batch_size):
+        for x, y in loader(images, len(images) if getattr(attack, 'whole_set', False) else batch_size):  # SMA attacks a set
             x, y = x.to(device), y.to(device)
-            out.append(scores(model, x if attack is None else attack(model, x, y)).cpu())
+            out.append(scores(model, x if attack is None else attack(model, x, y)).float().cpu())
     return torch.cat(out).numpy()
 
 def srocc(a, b) -> float: # (N,) each; 0 for a constant
@@ -225,7 +225,7 @@ def srocc(a, b) -> float: # (N,) each; 0 for a constant
     if np.ptp(a) == 0 or np.ptp(b) == 0: return 0.
     return float(spearmanr(a, b).statistic)
 
-# %% ../nbs/06_training.ipynb #ab1f8551
+# %% ../nbs/06_training.ipynb #e274d6d5
 RUN_FORMAT = 2
 
 def write_config(run:Path, # the run's folder
@@ -261,7 +261,7 @@ def load_run(run:str|Path, # a run's folder
     model.load(load_safetensors(path), path)
     return model.to(pick_device(device)).eval(), cfg, info
 
-# %% ../nbs/06_training.ipynb #c0fe8bac
+# %% ../nbs/06_training.ipynb #37cf0bf6
 def _opt_tensors(opt, prefix):
     return {f'{prefix}.{i}.{k}': v for i, s in opt.state_dict()['state'].items() for k, v in s.items()}
 
@@ -285,7 +285,7 @@ def load_state(run, players): # returns the number of finished epochs
     if players.opt_max: _restore_opt(players.opt_max, tensors, 'max')
     return int(tensors['epochs'])
 
-# %% ../nbs/06_training.ipynb #27f6d8d5
+# %% ../nbs/06_training.ipynb #42d8a991
 def rate(t:int, # step
          total:int, # number of steps
          warmup:float # share of the steps with rising rate
