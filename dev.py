@@ -86,7 +86,7 @@ def readme_text():
     parts = []
     for c in read_nb(ROOT/'nbs'/'index.ipynb').cells:
         if c.cell_type == 'markdown': parts.append(c.source)
-        elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source): parts.append(f'```python\n{c.source}\n```')
+        elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source): parts.append('```python\n' + re.sub(r'^#\s*\|.*\n', '', c.source, flags=re.M) + '\n```')
     text = '\n\n'.join(p.strip() for p in parts)
     pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
     text = re.sub(r'\]\((?:tutorials/)?(\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
