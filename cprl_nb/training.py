@@ -7,7 +7,7 @@ __all__ = ['MODELS', 'TURNS', 'STEPS', 'PRECISIONS', 'LOSSES', 'RISKS', 'RUN_FOR
            'adversarial_images', 'turn_loss', 'Players', 'loader', 'predict', 'srocc', 'write_config', 'read_config',
            'load_run', 'save_state', 'load_state', 'rate', 'fit']
 
-# %% ../nbs/06_training.ipynb #43d0e516
+# %% ../nbs/06_training.ipynb #92677ff9
 import json, math, shutil, time
 from dataclasses import dataclass, asdict, fields
 from pathlib import Path
@@ -24,7 +24,7 @@ from .data import IQASet, Images, atomic, check_split, read_split, take, write_s
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
-# %% ../nbs/06_training.ipynb #ba4cdce2
+# %% ../nbs/06_training.ipynb #51f2c6ff
 @dataclass
 class Config:
     "What a run is made with"
@@ -85,7 +85,7 @@ STEPS = 'alternating', 'fused'
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 LOSSES = 'risk', 'objective', 'label'
 
-# %% ../nbs/06_training.ipynb #1d3464cb
+# %% ../nbs/06_training.ipynb #70816bf4
 def make_model(cfg:Config, # what to build
                weights:str|None='as configured' # another source of weights
     ) -> QualityModel: # on the CPU
@@ -103,7 +103,7 @@ def pick_device(name:str # "auto" or a torch device
     try: return torch.empty(1, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as e: raise ValueError(f"device = {name!r}: cannot be used here ({str(e).splitlines()[0]}); use cpu or auto") from None
 
-# %% ../nbs/06_training.ipynb #61692e68
+# %% ../nbs/06_training.ipynb #967211ba
 def adversarial_images(model:QualityModel, # the network that learns
                        x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                        y:torch.Tensor, # true scores (B,), [0, 1]
@@ -119,7 +119,7 @@ def adversarial_images(model:QualityModel, # the network that learns
             here = ball.project(here + 2.5*ball.eps/max(cfg.adv_steps, 2)*ball.direction(grad))
     return here
 
-# %% ../nbs/06_training.ipynb #69ac8b6d
+# %% ../nbs/06_training.ipynb #9a4765aa
 RISKS = {'sufficiency': sufficiency_risk, 'necessity': necessity_risk}
 
 def turn_loss(model:CPRLModel, # the network
@@ -144,7 +144,7 @@ def _update(loss, params, *opts): # one step that moves `params` and nothing els
         opt.step()
         opt.zero_grad()
 
-# %% ../nbs/06_training.ipynb #b6426a4b
+# %% ../nbs/06_training.ipynb #cddea416
 class Players:
     "The two sides of Eq. 14, each with its optimiser"
     def __init__(self, model:QualityModel, cfg:Config):
@@ -199,7 +199,7 @@ class Players:
         _update(loss, self.network + self.interventions, *filter(None, (self.opt, self.opt_max)))
         return said | {k: v.item() for k, v in parts.items()}
 
-# %% ../nbs/06_training.ipynb #44d1ebfd
+# %% ../nbs/06_training.ipynb #86e67aa1
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
            order=None # indices in the order wanted; None: as they are
@@ -225,7 +225,7 @@ def srocc(a, b) -> float: # (N,) each; 0 for a constant
     if np.ptp(a) == 0 or np.ptp(b) == 0: return 0.
     return float(spearmanr(a, b).statistic)
 
-# %% ../nbs/06_training.ipynb #e274d6d5
+# %% ../nbs/06_training.ipynb #ca3e2f41
 RUN_FORMAT = 2
 
 def write_config(run:Path, # the run's folder
@@ -261,7 +261,7 @@ def load_run(run:str|Path, # a run's folder
     model.load(load_safetensors(path), path)
     return model.to(pick_device(device)).eval(), cfg, info
 
-# %% ../nbs/06_training.ipynb #37cf0bf6
+# %% ../nbs/06_training.ipynb #1772d20f
 def _opt_tensors(opt, prefix):
     return {f'{prefix}.{i}.{k}': v for i, s in opt.state_dict()['state'].items() for k, v in s.items()}
 
@@ -285,7 +285,7 @@ def load_state(run, players): # returns the number of finished epochs
     if players.opt_max: _restore_opt(players.opt_max, tensors, 'max')
     return int(tensors['epochs'])
 
-# %% ../nbs/06_training.ipynb #42d8a991
+# %% ../nbs/06_training.ipynb #8cf19e2f
 def rate(t:int, # step
          total:int, # number of steps
          warmup:float # share of the steps with rising rate
