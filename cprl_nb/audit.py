@@ -25,7 +25,8 @@ from tqdm.auto import tqdm
 from . import __version__
 from .attacks import APGD, FGSM, OBJECTIVES, PGD, Attack, NoGradient, check_eps, check_inputs, device_of, frozen, gradient, scores
 from .black_box import NES, BlackBox, ScoreBoundary, Square, Transfer
-from .data import Images, atomic, write_text
+from .data import atomic, write_text
+from .views import Images
 from .evaluation import RESULT_COLUMNS, to_markdown, worst_scores
 from .reach import Interval, stability, worst_targets
 from .soft_rank import ChannelActivation

@@ -18,7 +18,10 @@ from PIL import Image
 from tqdm.auto import tqdm
 from .attacks import FGSM, PGD, NoGradient, device_of, scores
 from .audit import BUDGETS, audit, load_scorer, write_report
-from .data import IQASet, Images, atomic, centre_view, embedded, livec, read_image, read_split, split_by_scene, take
+from .data import IQASet, atomic, read_image, read_split, split_by_scene, take
+from .synthetic import embedded
+from .databases import livec
+from .views import Images, centre_view
 from .evaluation import evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure
 from .models import WeightsUnavailable, imagenet_state

@@ -15,7 +15,8 @@ import torch
 from scipy.stats import pearsonr
 from tqdm.auto import tqdm
 from .attacks import NoGradient
-from .data import Images, atomic, write_text
+from .data import atomic, write_text
+from .views import Images
 from .training import predict, srocc
 
 # %% ../nbs/07_evaluation.ipynb #fc0e71ed

@@ -14,7 +14,9 @@ import pandas as pd
 from fastcore.script import Param, call_parse, store_true
 from .attacks import FGSM, PGD
 from .cli import one_line_errors
-from .data import IQASet, Images, atomic, livec, read_split, split_by_scene, take
+from .data import IQASet, atomic, read_split, split_by_scene, take
+from .databases import livec
+from .views import Images
 from .evaluation import RESULT_COLUMNS, describe_attack, evaluate
 from .training import Config, fit
 

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from . import __version__
 from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
-from .data import IQASet, Images, atomic, check_split, read_split, take, write_split, write_text
+from .data import IQASet, atomic, check_split, read_split, take, write_split, write_text
+from .views import Images
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
