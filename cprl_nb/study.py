@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['READINGS', 'TABLE5', 'TABLE6', 'GATE_CELLS', 'CELLS', 'HARDENED', 'DEFENCES', 'STUDY_RECIPES', 'ATTACKS', 'STRENGTH',
-           'reading', 'cell_config', 'read_results', 'add_results', 'run_cell', 'cprl_study']
+           'AUDIT_COLUMNS', 'reading', 'cell_config', 'read_results', 'add_results', 'picked', 'trained', 'run_cell',
+           'audit_cell', 'cprl_study']
 
-# %% ../nbs/11_study.ipynb #f737b439
+# %% ../nbs/11_study.ipynb #5fa99493
 import time
 from dataclasses import replace
 from pathlib import Path
 import pandas as pd
 from fastcore.script import Param, call_parse, store_true
 from .attacks import FGSM, PGD
+from .audit import BUDGETS, audit, load_scorer
 from .cli import one_line_errors
 from .data import IQASet, atomic, read_split, split_by_scene, take
 from .databases import livec
@@ -20,7 +22,7 @@ from .views import Images
 from .evaluation import RESULT_COLUMNS, describe_attack, evaluate
 from .training import Config, fit
 
-# %% ../nbs/11_study.ipynb #e185fc6e
+# %% ../nbs/11_study.ipynb #1106907b
 def reading(order:str, # one of `soft_rank.ORDERS`
             scope:str, # a key of `soft_rank.SCOPES`
             layers:str, # blocks with a channel activation
@@ -42,10 +44,13 @@ CELLS = {'plain': dict(model='plain')} | READINGS | TABLE6 | TABLE5 | GATE_CELLS
 
 HARDENED = dict(adv_steps=2, adv_weight=.7, epochs=14, lr=5e-4)
 DEFENCES = {'plain, adversarial': CELLS['plain'] | HARDENED,
-            'descending position all b=0.4 PNS, adversarial': CELLS['descending position all b=0.4 PNS step=fused turns=SF+NC'] | HARDENED}
+            'descending position all b=0.4 PNS, adversarial': CELLS['descending position all b=0.4 PNS step=fused turns=SF+NC'] | HARDENED} | {
+            f'plain, adversarial {k}={v}': CELLS['plain'] | HARDENED | {k: v} for k, vs in dict(
+                adv_steps=(0, 1, 4), adv_eps=(.5, 2.), adv_objective=('squared error',), epochs=(7, 28)).items() for v in vs}
 
-# %% ../nbs/11_study.ipynb #f5f8c744
-STUDY_RECIPES = {'cpu': dict(backbone='resnet18', weights='imagenet', size=224, resize=256, scale=(1., 1.25), epochs=6, batch_size=16, lr=1e-3, warmup=.1, precision='bfloat16'),
+# %% ../nbs/11_study.ipynb #5d186fbd
+STUDY_RECIPES = {'small': dict(backbone='resnet18', weights='imagenet', size=112, resize=128, scale=(1., 1.25), epochs=6, batch_size=16, lr=1e-3, warmup=.1, precision='bfloat16'),
+           'cpu': dict(backbone='resnet18', weights='imagenet', size=224, resize=256, scale=(1., 1.25), epochs=6, batch_size=16, lr=1e-3, warmup=.1, precision='bfloat16'),
            'gpu': dict(backbone='resnet50', weights='imagenet', size=320, resize=320, scale=(1., 1.25), epochs=30, batch_size=16, lr=3e-5, warmup=.1, precision='bfloat16')}
 ATTACKS = [FGSM(1/255), PGD(1/255, 10)]
 STRENGTH = [PGD(1/255, 10), PGD(1/255, 50, restarts=5)] + [PGD(1/255, 20, gradient=g) for g in ('straight-through', 'soft', 'open', 'clean masks')] + [
@@ -60,22 +65,44 @@ def cell_config(cell:str, # a key of `CELLS`
     if recipe not in STUDY_RECIPES: raise ValueError(f"recipe = {recipe!r}: choose one of {', '.join(STUDY_RECIPES)}")
     return Config(**{**STUDY_RECIPES[recipe], **(CELLS | DEFENCES)[cell], 'seed': seed})
 
-# %% ../nbs/11_study.ipynb #e0022d4f
-def read_results(csv:str|Path # may not exist yet
+# %% ../nbs/11_study.ipynb #cfdfe259
+def read_results(csv:str|Path, # may not exist yet
+                 columns:list=RESULT_COLUMNS # that it must have
     ) -> pd.DataFrame: # long form
     "The results so far"
-    if not Path(csv).exists(): return pd.DataFrame(columns=RESULT_COLUMNS)
+    if not Path(csv).exists(): return pd.DataFrame(columns=columns)
     table = pd.read_csv(csv)
-    if list(table.columns) != RESULT_COLUMNS: raise ValueError(f"{csv}: columns {', '.join(table.columns)}; expected a table of results with {', '.join(RESULT_COLUMNS)}")
+    if list(table.columns) != list(columns): raise ValueError(f"{csv}: columns {', '.join(table.columns)}; expected a table of results with {', '.join(columns)}")
     return table
 
 def add_results(rows:pd.DataFrame, # long form
                 csv:str|Path, # what they are added to
                 without=()): # numbers of rows to leave out of what is there
     "Append to the results, atomically"
-    before = read_results(csv).drop(index=[*without])
+    before = read_results(csv, rows.columns).drop(index=[*without])
     with atomic(csv) as p: (pd.concat([before, rows], ignore_index=True) if len(before) else rows).to_csv(p, index=False)
 
+def picked(images:IQASet, # on what
+           parts:pd.Series, # "train", "val" or "test" for each image
+           limit:int|None, # so many, drawn by the seed; None: all
+           seed:int # of the draw
+    ) -> IQASet: # images of the test part
+    "What a cell is attacked on"
+    test = take(images, parts, 'test')
+    return test if limit is None else replace(test, table=test.table.sample(min(limit, len(test)), random_state=seed).reset_index(drop=True))
+
+def trained(cell:str, # its name
+            cfg:Config, # what to train
+            images:IQASet, # on what
+            parts:pd.Series, # "train", "val" or "test" for each image
+            out:str|Path, # folder for the runs
+            progress:bool=True # show bars
+    ) -> tuple: # (network, folder of its run)
+    "The network of a cell, trained unless it was"
+    run = Path(out)/f"{cell.replace(' ', '_')}-seed{cfg.seed}"
+    return fit(images, parts, cfg, run, resume=True, progress=progress), run
+
+# %% ../nbs/11_study.ipynb #c1a26509
 def run_cell(cell:str, # its name
              cfg:Config, # what to train
              images:IQASet, # on what
@@ -88,8 +115,7 @@ def run_cell(cell:str, # its name
              progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if all were there
     "Train and attack one cell, as far as that has not been done"
-    test = take(images, parts, 'test')
-    if limit is not None: test = replace(test, table=test.table.sample(min(limit, len(test)), random_state=cfg.seed).reset_index(drop=True))
+    test = picked(images, parts, limit, cfg.seed)
     without = {'plain': ('straight-through', 'soft', 'open', 'clean masks')}.get(cfg.model, ('straight-through', 'soft') if cfg.order == 'argsort' else ())
     attacks = [a for a in attacks if a.gradient not in without]  # no gate to replace, or none that is differentiable
     split = split or f'seed {cfg.seed}'
@@ -99,23 +125,54 @@ def run_cell(cell:str, # its name
     todo = [a for a in attacks if (a.name, a.objective, a.eps, a.steps, a.restarts) not in there]
     if len(done) and not todo: return done.iloc[:0]
     if limit is not None: todo = attacks  # their worst case is over all of them
-    model = fit(images, parts, cfg, Path(out)/f"{cell.replace(' ', '_')}-seed{cfg.seed}", resume=True, progress=progress)
+    model, _ = trained(cell, cfg, images, parts, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
     rows = evaluate(model, views, todo, dict(model=cell, weights=cfg.weights or 'none', split=split, seed=cfg.seed), worst=limit is not None, progress=progress)
     if limit is None and len(done): rows = rows[rows.attack != 'clean']
     add_results(rows, csv, done.index if limit is not None else ())
     return rows
 
-# %% ../nbs/11_study.ipynb #3aa039ab
+# %% ../nbs/11_study.ipynb #3dedf7a7
+AUDIT_COLUMNS = [*RESULT_COLUMNS, 'family', 'budget', 'verdict', 'flags']
+
+def audit_cell(cell:str, # its name
+               cfg:Config, # what to train
+               images:IQASet, # on what
+               parts:pd.Series, # "train", "val" or "test" for each image
+               out:str|Path, # folder for the runs
+               csv:str|Path, # the results
+               budget:str='quick', # a key of `audit.BUDGETS`
+               limit:int=64, # test images, drawn by the seed
+               split:str|None=None, # name of the split; None: "seed N"
+               progress:bool=True # show bars
+    ) -> pd.DataFrame: # the rows added; empty if they were there
+    "Train and audit one cell, as far as that has not been done"
+    test, done = picked(images, parts, limit, cfg.seed), read_results(csv, AUDIT_COLUMNS)
+    what = dict(model=cell, weights=cfg.weights or 'none', split=split or f'seed {cfg.seed}', budget=budget)
+    same = (done[[*what]] == pd.Series(what)).all(axis=1) & (done.seed == cfg.seed) & (done['size'] == cfg.size) & (done.dataset == images.name) & (done.n == len(test))
+    if same.any(): return done.iloc[:0]
+    model, run = trained(cell, cfg, images, parts, out, progress)
+    plain = run.with_name(f'plain-seed{cfg.seed}')
+    surrogate = load_scorer(str(plain))[0] if (plain/'finished').exists() and plain != run else None
+    report = audit(model, Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload(), 1/255, budget, surrogate, cfg.seed, run/f'audit-{budget}-{len(test)}', progress=progress)
+    curve = report.curve.rename(columns=dict(SROCC='value')).assign(attack='ε-curve', family='curve', metric='SROCC')
+    rows = pd.concat([report.table, curve], ignore_index=True)
+    for c in ('dataset', 'score', 'size', 'n'): rows[c] = report.table[c].iloc[0]
+    rows = rows.assign(seed=cfg.seed, verdict=report.verdict, flags='; '.join(f.name for f in report.flags), **what).reindex(columns=AUDIT_COLUMNS)
+    add_results(rows, csv)
+    return rows
+
+# %% ../nbs/11_study.ipynb #cd8e9669
 @call_parse
 def cprl_study(
     root:Param("folder of LIVE In the Wild (ChallengeDB_release)", str)=None,
     cells:Param("names of cells, separated by semicolons; all but the defences if not given", str)=None,
     names:Param("print the names of the cells and stop", store_true)=False,
     strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all", store_true)=False,
+    audit:Param("audit 64 of the test images instead, with this budget", str, choices=list(BUDGETS))=None,
     out:Param("folder for the runs", str)='runs/study',
-    csv:Param("table that the results are added to", str)='runs/study/readings.csv',
-    recipe:Param("cpu or gpu", str, choices=['cpu', 'gpu'])='cpu',
+    csv:Param("table that the results are added to; readings.csv or audits.csv in `out` if not given", str)=None,
+    recipe:Param("backbone, size and length of training", str, choices=list(STUDY_RECIPES))='cpu',
     seed:Param("of split, crops and weights", int)=0,
     split:Param("a saved split.csv, instead of the seed's", str)=None):
     "Train and attack the networks of the study of readings, as far as that has not been done"
@@ -127,6 +184,8 @@ def cprl_study(
         parts = read_split(images, split) if split else split_by_scene(images, seed)
         for i, (cell, cfg) in enumerate(todo.items()):
             start = time.time()
-            rows = run_cell(cell, cfg, images, parts, out, csv, *((STRENGTH, 64) if strength else (ATTACKS, None)), split=split and Path(split).name)
-            shown = ', '.join(f'{describe_attack(r)}: {r.value:.3f}' for r in rows[rows.metric == 'SROCC'].itertuples())
+            name = split and Path(split).name
+            if audit: rows = audit_cell(cell, cfg, images, parts, out, csv or Path(out)/'audits.csv', audit, split=name)
+            else: rows = run_cell(cell, cfg, images, parts, out, csv or Path(out)/'readings.csv', *((STRENGTH, 64) if strength else (ATTACKS, None)), split=name)
+            shown = rows.verdict.iloc[0] if audit and len(rows) else ', '.join(f'{describe_attack(r)}: {r.value:.3f}' for r in rows[rows.metric == 'SROCC'].itertuples())
             print(f"[{i + 1}/{len(todo)}] {cell}: {shown or 'done before'} ({time.time() - start:.0f} s)", flush=True)
