@@ -6,7 +6,7 @@
 __all__ = ['DATABASES', 'Database', 'closest_layout', 'live', 'vcl', 'read_table', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq',
            'infer_scale', 'folder_csv', 'from_pairs', 'from_dataset', 'open_set']
 
-# %% ../nbs/03c_databases.ipynb #3b5eb747
+# %% ../nbs/03c_databases.ipynb #4541dd12
 import hashlib, io, os, re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .data import IQASet, atomic, cache_dir
 from .synthetic import embedded
 
-# %% ../nbs/03c_databases.ipynb #8a7f8806
+# %% ../nbs/03c_databases.ipynb #b24d7a90
 @dataclass
 class Database:
     "What is known about a database, and its reader"
@@ -25,8 +25,7 @@ class Database:
     images:int # that it must have
     scenes:int # that they show
     score:str # what its scores are
-    scale:tuple # nominal scale of the scores: its lowest and highest value
-    higher_is_better:bool # direction of the scale
+    scale:tuple # nominal scale of the scores: its worst and its best value
     needs:tuple # files and folders by which it is known
     url:str # where to obtain it
     licence:str # in one sentence
@@ -35,24 +34,24 @@ class Database:
 
 _TEXAS = "The University of Texas' notice allows use and copying for any purpose if the notice is kept and the source is cited."
 DATABASES = dict(
-    live=Database('LIVE Release 2', 779, 29, 'DMOS', (0, 100), False, ('jp2k', 'jpeg', 'wn', 'gblur', 'fastfading', 'refnames_all.mat', 'dmos_realigned.mat|dmos.mat'),
+    live=Database('LIVE Release 2', 779, 29, 'DMOS', (100, 0), ('jp2k', 'jpeg', 'wn', 'gblur', 'fastfading', 'refnames_all.mat', 'dmos_realigned.mat|dmos.mat'),
         'https://live.ece.utexas.edu/research/quality/subjective.htm', _TEXAS, 'Sheikh, Sabir, Bovik, IEEE Trans. Image Processing 15(11), 2006'),
-    vcl=Database('VCL@FER', 552, 23, 'MOS', (0, 100), True, ('vcl_fer|IMG_01_AWGN_1.bmp', 'results.xls|results.xlsx|results.csv|VCLFER.txt'),
+    vcl=Database('VCL@FER', 552, 23, 'MOS', (0, 100), ('vcl_fer|IMG_01_AWGN_1.bmp', 'results.xls|results.xlsx|results.csv|VCLFER.txt'),
         'http://www.vcl.fer.hr/quality/vclfer.html', 'For academic research only, not to be passed on, cite the paper.', 'Zarić et al., Automatika 53(4), 2012'),
-    livec=Database('LIVE In the Wild (LIVEC)', 1162, 1162, 'MOS', (0, 100), True, ('Data', 'Images'),
+    livec=Database('LIVE In the Wild (LIVEC)', 1162, 1162, 'MOS', (0, 100), ('Data', 'Images'),
         'http://live.ece.utexas.edu/research/ChallengeDB/index.html', _TEXAS, 'Ghadiyaram, Bovik, IEEE Trans. Image Processing 25(1), 2016'),
-    koniq=Database('KonIQ-10k', 10073, 10073, 'MOS', (1, 100), True,
+    koniq=Database('KonIQ-10k', 10073, 10073, 'MOS', (1, 100),
         ('|'.join(f + n for n in ('koniq10k_scores_and_distributions.csv', 'koniq10k_distributions_sets.csv') for f in ('', 'metadata/', 'koniq10k_scores_and_distributions/')),
          '|'.join(f + s for s in ('1024x768', '512x384') for f in ('', 'images/', 'koniq10k_'))),
         'http://database.mmsp-kn.de/koniq-10k-database.html', 'The photos are from YFCC100M, each under the Creative Commons licence of its author.', 'Hosu, Lin, Sziranyi, Saupe, IEEE Trans. Image Processing 29, 2020'),
-    tid2013=Database('TID2013', 3000, 25, 'MOS', (0, 9), True, ('distorted_images', 'mos_with_names.txt'),
+    tid2013=Database('TID2013', 3000, 25, 'MOS', (0, 9), ('distorted_images', 'mos_with_names.txt'),
         'http://www.ponomarenko.info/tid2013.htm', 'Offered for research; a formal licence is not known to us.', 'Ponomarenko et al., Signal Processing: Image Communication 30, 2015'),
-    kadid=Database('KADID-10k', 10125, 81, 'DMOS (higher is better)', (1, 5), True, ('images|distorted_images', 'dmos.csv'),
+    kadid=Database('KADID-10k', 10125, 81, 'DMOS (higher is better)', (1, 5), ('images|distorted_images', 'dmos.csv'),
         'http://database.mmsp-kn.de/kadid-10k-database.html', 'The pristine photos are from Pixabay, under its licence; the distorted ones are offered to research.', 'Lin, Hosu, Saupe, QoMEX 2019'),
-    csiq=Database('CSIQ', 866, 30, 'DMOS', (0, 1), False, ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt'),
+    csiq=Database('CSIQ', 866, 30, 'DMOS', (1, 0), ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt'),
         'https://s2.smu.edu/~eclarson/csiq.html', 'Offered for research; a formal licence is not known to us.', 'Larson, Chandler, Journal of Electronic Imaging 19(1), 2010'))
 
-# %% ../nbs/03c_databases.ipynb #6eac0610
+# %% ../nbs/03c_databases.ipynb #597a039f
 def _there(folder, needs): return [n for n in needs if any((folder/a).exists() for a in n.split('|'))]
 
 def _folders(root): return [root, *sorted(d for d in root.iterdir() if d.is_dir())] if root.is_dir() else []
@@ -77,10 +76,10 @@ def _home(name, root): # the folder of a database
     needs = ', '.join(' or '.join(n.split('|')[:2]) for n in db.needs)
     raise FileNotFoundError(f"{root}: expected the folder of {db.title} as downloaded, with {needs}; {closest_layout(root)}")
 
-# %% ../nbs/03c_databases.ipynb #5929b52e
+# %% ../nbs/03c_databases.ipynb #cafaa934
 def _some(names): return f"{', '.join(map(str, list(names)[:10]))}{' …' if len(names) > 10 else ''}"
 
-def _make_set(name, rows, score, scale, higher_is_better, where, note='', partial=False, clip=False): # rows: path, raw, scene and what else is known
+def _make_set(name, rows, score, scale, where, note='', partial=False, clip=False): # rows: path, raw, scene and what else is known
     table = pd.DataFrame(dict(std=np.nan, distortion='authentic', level=-1) | rows)
     base = table.path.map(lambda p: Path(p).name)
     def refuse(bad, what, right):
@@ -89,17 +88,16 @@ def _make_set(name, rows, score, scale, higher_is_better, where, note='', partia
     refuse(table.path.duplicated(), 'names are there twice', 'expected one score for each image')
     table['raw'] = pd.to_numeric(table.raw, errors='coerce').astype(float)
     refuse(~np.isfinite(table.raw), 'scores are not numbers', 'expected a finite number for each image')
-    (low, high), lo, hi = scale, table.raw.min(), table.raw.max()
+    (worst, best), lo, hi = scale, table.raw.min(), table.raw.max()
     if len(table) > 1 and lo == hi: raise ValueError(f"{where}: all {len(table)} scores are {lo:g}; expected scores that differ")
-    beyond = ~table.raw.between(low, high)
-    if not clip: refuse(beyond, f'scores are outside the scale from {low:g} to {high:g}', f'they go from {lo:g} to {hi:g}')
-    elif beyond.any(): note += f"; {beyond.sum()} scores beyond the scale from {low:g} to {high:g} are moved to its ends in quality, not in raw"
+    beyond = ~table.raw.between(*sorted(scale))
+    if not clip: refuse(beyond, f'scores are outside the scale from {worst:g} (worst) to {best:g}', f'they go from {lo:g} to {hi:g}')
+    elif beyond.any(): note += f"; {beyond.sum()} scores beyond the scale from {worst:g} (worst) to {best:g} are moved to its ends in quality, not in raw"
     gone = ~table.path.map(os.path.isfile)
     if gone.any() and (not partial or gone.all()):
         raise FileNotFoundError(f"{where}: {gone.sum()} of {len(table)} images have a score but are not there: {_some(base[gone])}; expected the images as downloaded" + ('' if gone.all() else ", or say partial=True to go on without them"))
     if gone.any(): note += f"; {gone.sum()} of {len(table)} images with a score are not there"
-    q = ((table.raw - low)/(high - low)).clip(0, 1)
-    table = table.assign(quality=q if higher_is_better else 1 - q, set=name)[~gone].reset_index(drop=True)
+    table = table.assign(quality=((table.raw - worst)/(best - worst)).clip(0, 1), set=name)[~gone].reset_index(drop=True)
     first = ['path', 'quality', 'raw', 'std', 'scene', 'distortion', 'level', 'set']
     return IQASet(name, table[first + [c for c in table if c not in first]], score, note=note.lstrip('; '))
 
@@ -108,7 +106,7 @@ def _database(name, rows, where, note, partial, subset=False, clip=False): # a s
     n = len(rows['path'])
     if n != db.images and not (partial or subset): raise ValueError(f"{where}: lists {n} images; {db.title} has {db.images}; say partial=True to go on with these")
     note += '' if n == db.images else f"; lists {n} of {db.images:,} images"
-    return _make_set(name, rows, db.score, db.scale, db.higher_is_better, where, note, partial, clip)
+    return _make_set(name, rows, db.score, db.scale, where, note, partial, clip)
 
 def _reads(name): # registers a reader
     def register(fn):
@@ -116,7 +114,7 @@ def _reads(name): # registers a reader
         return fn
     return register
 
-# %% ../nbs/03c_databases.ipynb #930aa878
+# %% ../nbs/03c_databases.ipynb #1641d347
 def _mat(path, *names): # variables of a MATLAB file, flat; cells of text as strings
     from scipy.io import loadmat
     if not path.is_file(): raise FileNotFoundError(f"{path}: missing; expected it as downloaded")
@@ -132,7 +130,7 @@ def _by_name(folder, stem=False): # lower-case file name (or stem) → path, of 
 def _first(home, needs): # the first alternative that is there
     return next(home/a for a in needs.split('|') if (home/a).exists())
 
-# %% ../nbs/03c_databases.ipynb #0e8b10af
+# %% ../nbs/03c_databases.ipynb #175dce6b
 _LIVE = dict(jp2k=227, jpeg=233, wn=174, gblur=174, fastfading=174)
 
 def _live_info(path): # image number → (original, strength); empty if there is no info.txt
@@ -165,7 +163,7 @@ def live(root:str|Path, # the folder databaserelease2, or the one that holds it
     keep = ~orgs.astype(bool)
     return _database('live', {k: np.asarray(v)[keep] for k, v in rows.items()}, where, note, partial, clip=True)
 
-# %% ../nbs/03c_databases.ipynb #f372919b
+# %% ../nbs/03c_databases.ipynb #92177a1c
 def _frames(path): # sheets of a spreadsheet or the one table of a text file, all cells as they are
     if path.suffix in ('.csv', '.txt'): return [read_table(path, header=None)[0]]
     try: return list(pd.read_excel(path, sheet_name=None, header=None).values())
@@ -196,7 +194,7 @@ def vcl(root:str|Path, # the folder that holds vcl_fer and the scores
     kind = dict(awgn='wn', blu='gblur', j2k='jp2k', jpg='jpeg')
     return _database('vcl', dict(path=path, raw=mos, scene=[f'img_{m[2]}' for m in found], distortion=[kind[m[3].lower()] for m in found], level=[int(m[4]) for m in found]), where, f'scores from {where.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #4e308f28
+# %% ../nbs/03c_databases.ipynb #2813a45e
 def read_table(path:str|Path, # a text file with columns
                header:int|None=0 # row of the column names; None: there is none
     ) -> tuple: # (table, how it was read, e.g. "utf-16, separated by tab")
@@ -220,7 +218,7 @@ def read_table(path:str|Path, # a text file with columns
     except pd.errors.ParserError as e: raise ValueError(f"{path}: not one table ({e})") from None
     return table, f"{encoding.removesuffix('-sig')}, separated by {dict(zip(',;' + chr(9), ('comma', 'semicolon', 'tab')))[sep]}"
 
-# %% ../nbs/03c_databases.ipynb #1845cf03
+# %% ../nbs/03c_databases.ipynb #dcc5c6fa
 @_reads('livec')
 def livec(root:str|Path, # the folder ChallengeDB_release, or the one that holds it
           partial:bool=False # go on without images that are not there?
@@ -234,7 +232,7 @@ def livec(root:str|Path, # the folder ChallengeDB_release, or the one that holds
     names, mos, std = names[rated].tolist(), mos[rated].astype(float), std[rated].astype(float)
     return _database('livec', dict(path=[str(home/'Images'/n) for n in names], raw=mos, std=std, scene=names), home/'Data', '', partial, subset=True)
 
-# %% ../nbs/03c_databases.ipynb #b1a597b6
+# %% ../nbs/03c_databases.ipynb #706469cd
 @_reads('koniq')
 def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768 or 512x384
           size:str|None=None, # "1024x768" or "512x384"; None: the larger one that is there
@@ -260,7 +258,7 @@ def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768
         rows['official'] = part
     return _database('koniq', rows, where, f"{folder.name} px, {score} from {where.name}{', official split' if sets else ''}", partial)
 
-# %% ../nbs/03c_databases.ipynb #8071c7f8
+# %% ../nbs/03c_databases.ipynb #b1374993
 _SCENE_TYPE_LEVEL = re.compile(r'(i\d+)_(\d+)_(\d+)\.\w+', re.I)
 
 def _named(where, names): # scene, type and level out of the file names of TID2013 and KADID-10k
@@ -286,7 +284,7 @@ def tid2013(root:str|Path, # the folder tid2013, or the one that holds it
         if len(rows['std']) != len(mos): raise ValueError(f"{std}: {len(rows['std'])} deviations for {len(mos)} scores")
     return _database('tid2013', rows, where, '' if std.is_file() else 'no mos_std.txt', partial)
 
-# %% ../nbs/03c_databases.ipynb #f9f145c7
+# %% ../nbs/03c_databases.ipynb #01510fb6
 @_reads('kadid')
 def kadid(root:str|Path, # the folder kadid10k, or the one that holds it
           partial:bool=False # go on without images that are not there?
@@ -300,7 +298,7 @@ def kadid(root:str|Path, # the folder kadid10k, or the one that holds it
     if 'var' in t: rows['std'] = pd.to_numeric(t['var'], errors='coerce')
     return _database('kadid', rows, where, f'images in {folder.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #00d650f2
+# %% ../nbs/03c_databases.ipynb #06acc3e1
 def _headed(frames, wanted): # the table below the row that has these column names
     for f in frames:
         for i, row in f.iterrows():
@@ -328,7 +326,7 @@ def csiq(root:str|Path, # the folder that holds dst_imgs and the scores
     rows = dict(path=[str(files.get(n.lower(), home/needs[0].split('|')[0]/n)) for n in names], raw=dmos, scene=[p[0] for p in parts], distortion=[p[1] for p in parts], level=[int(p[2]) for p in parts])
     return _database('csiq', rows | std, where, f'scores from {where.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #06c79023
+# %% ../nbs/03c_databases.ipynb #20d0fd15
 _GUESSES = dict(
     image=('image', 'image_name', 'img_name', 'filename', 'file_name', 'file', 'path', 'image_path', 'img', 'name', 'dist_img', 'dis_img_path'),
     score=('mos', 'score', 'quality', 'rating', 'mean', 'mean_opinion_score', 'mos_zscore', 'dmos'),
@@ -346,20 +344,23 @@ def _column(where, table, what, given): # the name of a column, or None
     return found
 
 def infer_scale(raw, # scores
-                scale:tuple|None=None, # (lowest, highest) if known
-                higher_is_better:bool|None=None, # if known
-                column:str='' # name of the column
-    ) -> tuple: # (scale, higher is better?, a sentence)
+                scale:tuple|None=None, # (worst, best) possible score, if known
+                column:str='' # name of their column
+    ) -> tuple: # (scale, a sentence)
     "The customary scale that the scores fit, and its direction, said aloud"
-    lo, hi = float(np.min(raw)), float(np.max(raw))
-    said = 'as given' if scale else 'by the look of the values'
-    if scale is None: scale = next((s for s in _SCALES if s[0] <= lo and hi <= s[1]), (lo, hi))
-    elif not (len(scale) == 2 and scale[0] < scale[1]): raise ValueError(f"scale = {scale}: expected the lowest and the highest possible score, e.g. (1, 5)")
-    way = 'as given' if higher_is_better is not None else f'by its name, {column}' if 'dmos' in column.lower() else 'as is usual'
-    if higher_is_better is None: higher_is_better = 'dmos' not in column.lower()
-    return scale, higher_is_better, f"scores from {lo:g} to {hi:g} on a scale from {scale[0]:g} to {scale[1]:g} ({said}), {'higher' if higher_is_better else 'lower'} is better ({way})"
+    raw = np.asarray(raw, float)
+    raw = raw[np.isfinite(raw)]
+    lo, hi = (raw.min(), raw.max()) if len(raw) else (0., 1.)
+    if scale is not None:
+        if len(scale) != 2 or scale[0] == scale[1]: raise ValueError(f"scale = {scale}: expected the worst and the best possible score, e.g. (1, 5), or (100, 0) if low scores are good")
+        how = 'as given'
+    else:
+        scale = next((s for s in _SCALES if s[0] <= lo and hi <= s[1]), (lo, hi))
+        down = 'dmos' in column.lower()
+        how, scale = f"inferred from the values{' and, as lower is better, from the name ' + column if down else ''}", scale[::-1] if down else scale
+    return scale, f"scores from {lo:g} to {hi:g} on a scale from {scale[0]:g} (worst) to {scale[1]:g} (best), {how}"
 
-# %% ../nbs/03c_databases.ipynb #fbd2fd0c
+# %% ../nbs/03c_databases.ipynb #a09d3d8a
 def _inside(where, root, names): # paths of the images; names that climb out or are ambiguous are refused
     names, top = [str(n).strip().replace('\\', '/') for n in names], os.path.abspath(root)
     full = [os.path.normpath(os.path.join(top, n)) for n in names]
@@ -376,7 +377,7 @@ def _all_images(folder): # image files below, in order
     known = {e for e, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     return [p for p in sorted(Path(folder).rglob('*')) if p.suffix.lower() in known and p.is_file()]
 
-# %% ../nbs/03c_databases.ipynb #cffb18b7
+# %% ../nbs/03c_databases.ipynb #d2c38152
 def folder_csv(csv:str|Path, # the file with names and scores
                root:str|Path|None=None, # folder of the images; None: that of the CSV
                image:str|None=None, # column of image names; None: guessed, as for the others
@@ -385,8 +386,7 @@ def folder_csv(csv:str|Path, # the file with names and scores
                std:str|None=None, # column of the scores' standard deviations
                distortion:str|None=None, # column of distortion types
                level:str|None=None, # column of distortion levels, whole numbers
-               scale:tuple|None=None, # lowest and highest possible score; None: inferred
-               higher_is_better:bool|None=None, # direction of the scale; None: inferred
+               scale:tuple|None=None, # worst and best possible score; None: inferred
                name:str|None=None, # of the set; None: that of the CSV
                partial:bool=False # go on without images that are not there?
     ) -> IQASet: # with what was guessed in its note, which is also printed
@@ -398,36 +398,35 @@ def folder_csv(csv:str|Path, # the file with names and scores
     number = lambda c: pd.to_numeric(t[c].str.strip().str.replace(',', '.'), errors='coerce')
     raw = number(cols['score'])
     path = _inside(csv, root, t[cols['image']])
-    scale, better, scaled = infer_scale(raw[np.isfinite(raw)] if np.isfinite(raw).any() else [np.nan], scale, higher_is_better, cols['score'])
+    scale, scaled = infer_scale(raw, scale, cols['score'])
     extra = sorted({str(p.absolute()) for p in _all_images(root)} - set(path))
     note = f"{csv.name}: {how}; " + ', '.join(f'{k} from {c!r}' for k, c in cols.items() if c is not None) + f"; {scaled}" + ('' if cols['scene'] else '; every image is a scene of its own')
     if extra: note += f"; {len(extra)} images in the folder have no score: {_some([os.path.basename(p) for p in extra])}"
     rows = dict(path=path, raw=raw, scene=t[cols['scene']].str.strip() if cols['scene'] else [os.path.relpath(p, root).replace(os.sep, '/') for p in path])
     rows |= {k: number(cols[k]) if k == 'std' else t[cols[k]] for k in ('std', 'distortion') if cols[k]}
     if cols['level']: rows['level'] = number(cols['level']).fillna(-1).astype(int)
-    data = _make_set(name or csv.stem, rows, cols['score'], scale, better, csv, note, partial)
+    data = _make_set(name or csv.stem, rows, cols['score'], scale, csv, note, partial)
     print(data.note)
     return data
 
-# %% ../nbs/03c_databases.ipynb #de3222b8
+# %% ../nbs/03c_databases.ipynb #f38d4835
 def from_pairs(pairs, # (path, score) for each image
                name:str='pairs', # of the set
                scenes=None, # the scene of each; None: every image is its own
-               scale:tuple|None=None, # lowest and highest possible score; None: inferred
-               higher_is_better:bool=True, # direction of the scale
+               scale:tuple|None=None, # worst and best possible score; None: inferred
                score:str='score' # what the scores are, as shown in tables
     ) -> IQASet: # with the scale in its note, which is also printed
     "A set from a list of (path, score)"
     path, raw = zip(*((str(p), float(s)) for p, s in pairs)) if len(pairs) else ((), ())
     if not raw: raise ValueError(f"{name}: no images")
-    scale, better, note = infer_scale(np.array(raw)[np.isfinite(raw)] if np.isfinite(raw).any() else [np.nan], scale, higher_is_better)
+    scale, note = infer_scale(raw, scale)
     if scenes is None: scenes = path
     elif len(scenes) != len(path): raise ValueError(f"{name}: {len(scenes)} scenes for {len(path)} images")
-    data = _make_set(name, dict(path=path, raw=raw, scene=[str(s) for s in scenes]), score, scale, better, name, note)
+    data = _make_set(name, dict(path=path, raw=raw, scene=[str(s) for s in scenes]), score, scale, name, note)
     print(f'{name}: {data.note}')
     return data
 
-# %% ../nbs/03c_databases.ipynb #ece550bf
+# %% ../nbs/03c_databases.ipynb #c2a58f0c
 def _as_file(picture, folder): # path of a picture that may be one, or a PIL image, or the dict that `datasets` has undecoded
     if isinstance(picture, (str, Path)): return str(picture)
     if isinstance(picture, dict):
@@ -449,7 +448,7 @@ def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives 
                  scene:str|None=None, # column of scenes; None: every image is its own
                  name:str='dataset', # of the set
                  folder:str|Path|None=None, # where pictures are written; None: below `cache_dir()`
-                 **how # of `from_pairs`: scale, higher_is_better
+                 **how # of `from_pairs`: scale
     ) -> IQASet: # files in `folder`, or where they were
     "A set from a table with pictures"
     for c in (image, score, *([scene] if scene else [])):
@@ -461,13 +460,20 @@ def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives 
         scenes.append(r[scene] if scene else None)
     return from_pairs(pairs, name, scenes if scene else None, score=score, **how)
 
-# %% ../nbs/03c_databases.ipynb #eccd0c46
+# %% ../nbs/03c_databases.ipynb #6fc01a3c
 def open_set(data:str|Path='embedded', # "embedded", a key of `DATABASES`, or a .csv file
-             root:str|Path|None=None # folder of the database, or of the CSV's images
+             root:str|Path|None=None, # folder of the database, or of the CSV's images
+             scale:str|tuple|None=None # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
     ) -> IQASet: # images with scores
     "A set by its name"
+    if str(data).lower().endswith('.csv'):
+        try: scale = tuple(map(float, scale.split(','))) if isinstance(scale, str) else scale
+        except ValueError: raise ValueError(f"scale = {scale!r}: expected the worst and the best possible score, e.g. 1,5") from None
+        return folder_csv(data, root, scale=scale)
+    if scale is not None: raise ValueError(f"scale = {scale!r}: the scale of {data} is known; it can be given for a .csv file")
     if str(data) == 'embedded': return embedded()
-    if str(data).lower().endswith('.csv'): return folder_csv(data, root)
     if data not in DATABASES: raise ValueError(f"data = {str(data)!r}: choose embedded, {', '.join(DATABASES)}, or a .csv file with the columns image and mos")
     if root is None: raise ValueError(f"data = {data!r} needs root: the folder of {DATABASES[data].title}, as downloaded from {DATABASES[data].url}")
-    return DATABASES[data].reader(root)
+    found = DATABASES[data].reader(root)
+    if found.note: print(f'{data}: {found.note}')
+    return found
