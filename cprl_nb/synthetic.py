@@ -6,8 +6,8 @@
 __all__ = ['SCENES', 'DISTORTIONS', 'PHOTOS', 'shrink', 'load_scene', 'jpeg2000', 'jpeg', 'white_noise', 'gaussian_blur',
            'fast_fading', 'haarpsi', 'build_scene', 'build', 'load_photo', 'distort', 'cprl_distort', 'embedded']
 
-# %% ../nbs/03b_synthetic.ipynb #c07498c2
-import hashlib, io, json, os, shutil, sys
+# %% ../nbs/03b_synthetic.ipynb #86474a1d
+import errno, hashlib, io, json, os, shutil, sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 from .data import IQASet, atomic, cache_dir, open_image, write_text
 
-# %% ../nbs/03b_synthetic.ipynb #44329bdb
+# %% ../nbs/03b_synthetic.ipynb #0dbf366e
 SCENES = {
     'astronaut': ('skimage', 'Eileen Collins, NASA, public domain'),
     'camera':    ('skimage', 'Lav Varshney, CC0'),
@@ -56,7 +56,7 @@ def load_scene(name:str, # a key of `SCENES`
         im = open_image(get_sample_data('grace_hopper.jpg', asfileobj=False))
     return shrink(im, short)
 
-# %% ../nbs/03b_synthetic.ipynb #9c82f883
+# %% ../nbs/03b_synthetic.ipynb #097a35fc
 def _encode(im, **kw):
     buf = io.BytesIO()
     im.save(buf, **kw)
@@ -81,7 +81,7 @@ def gaussian_blur(im, std, rng): # std: in pixels
     "Gaussian blur"
     return im.filter(ImageFilter.GaussianBlur(std))
 
-# %% ../nbs/03b_synthetic.ipynb #59d06ff6
+# %% ../nbs/03b_synthetic.ipynb #90ed505d
 def fast_fading(im, errors, rng, tries=100): # errors: number of flipped bits
     "Bit errors in a JPEG 2000 stream of 2.5 bits a pixel"
     code = _encode(im, format='JPEG2000', quality_mode='rates', quality_layers=[24/2.5], irreversible=True, no_jp2=True)
@@ -95,7 +95,7 @@ def fast_fading(im, errors, rng, tries=100): # errors: number of flipped bits
         except OSError: continue
     raise ValueError(f"no decodable stream with {errors} bit errors in {tries} tries: ask for fewer errors")
 
-# %% ../nbs/03b_synthetic.ipynb #2face7d0
+# %% ../nbs/03b_synthetic.ipynb #c30104e2
 DISTORTIONS = {
     'jp2k':       (jpeg2000,      (16, 32, 64, 110, 170, 260, 400)),
     'jpeg':       (jpeg,          (60, 35, 22, 14, 9, 6, 3)),
@@ -103,7 +103,7 @@ DISTORTIONS = {
     'gblur':      (gaussian_blur, (.6, .9, 1.3, 1.8, 2.5, 3.6, 5.5)),
     'fastfading': (fast_fading,   (1, 2, 4, 8, 16, 32, 64))}
 
-# %% ../nbs/03b_synthetic.ipynb #e51e05f3
+# %% ../nbs/03b_synthetic.ipynb #720067aa
 def haarpsi(images:torch.Tensor, # (B, 3, H, W), [0, 1]
             reference:torch.Tensor # (B, 3, H, W), [0, 1]
     ) -> torch.Tensor: # (B,), [0, 1], one is identical
@@ -111,7 +111,7 @@ def haarpsi(images:torch.Tensor, # (B, 3, H, W), [0, 1]
     import piq
     return piq.haarpsi(images, reference, data_range=1., reduction='none').clamp(0, 1)
 
-# %% ../nbs/03b_synthetic.ipynb #8f2f6bdf
+# %% ../nbs/03b_synthetic.ipynb #3e176234
 @contextmanager
 def _one_thread(): # the order of a sum depends on the number of threads
     n = torch.get_num_threads()
@@ -129,6 +129,7 @@ def build_scene(scene:str, # its name
     ) -> str|None: # what went wrong
     "Distort one photo in every way"
     part, rows = out/f'.{scene}.{os.getpid()}.part', []
+    shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
         rng, im = np.random.default_rng(entropy), photo()
@@ -138,13 +139,14 @@ def build_scene(scene:str, # its name
             x.save(part/(file := f'{scene}-{d}-{level}.png'), compress_level=1)
             rows.append(dict(path=f'{scene}/{file}', quality=score, raw=score, std=np.nan, scene=scene, distortion=d, level=level, strength=value, set=name))
         pd.DataFrame(rows).to_csv(part/'table.csv', index=False)
-        try: part.rename(out/scene)
-        except OSError:  # another process was faster
-            if not (out/scene/'table.csv').exists(): raise
-    except (ValueError, OSError) as e: return f'{scene}: {e}'
+        part.rename(out/scene)
+    except (ValueError, OSError) as e:
+        if (out/scene/'table.csv').exists(): return None  # another process was faster
+        if getattr(e, 'errno', None) in (None, errno.ENOENT): return f'{scene}: {e}'
+        raise  # a full disk is no fault of the photo
     finally: shutil.rmtree(part, ignore_errors=True)
 
-# %% ../nbs/03b_synthetic.ipynb #5ca5ad32
+# %% ../nbs/03b_synthetic.ipynb #cfc651f5
 def _read_table(path): return pd.read_csv(path, dtype=dict(scene=str), keep_default_na=False, na_values=[''])  # a scene may be called 001 or NA
 
 def _read_set(out, name):
@@ -166,9 +168,10 @@ def build(scenes:dict, # name: (() -> photo, entropy), see `build_scene`
     if todo or not (out/'table.csv').exists() or set(_read_table(out/'table.csv').scene) != set(scenes):
         table = pd.concat([_read_table(out/s/'table.csv') for s in scenes], ignore_index=True)
         with atomic(out/'table.csv') as p: table.to_csv(p, index=False)
+        for part in out.glob('.*.part'): shutil.rmtree(part, ignore_errors=True)  # of killed processes
     return _read_set(out, name)
 
-# %% ../nbs/03b_synthetic.ipynb #e13fe0a6
+# %% ../nbs/03b_synthetic.ipynb #ca773d55
 PHOTOS = '.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'
 
 def load_photo(path:Path, # image file
@@ -188,10 +191,10 @@ def distort(folder:str|Path, # pristine photos
     "A synthetic set from a folder of photos"
     folder, out = Path(folder), Path(out)
     if not folder.is_dir(): raise FileNotFoundError(f"{folder}: no such folder; expected one with pristine photos")
-    photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTOS and p.is_file())
+    photos = sorted((p for p in folder.iterdir() if p.suffix.lower() in PHOTOS and p.is_file()), key=lambda p: (p.stem.lower(), p.name))
     if not photos: raise ValueError(f"{folder}: no photos; expected files with the endings {', '.join(PHOTOS)}")
-    twice = sorted(p.name for p in photos if sum(q.stem.lower() == p.stem.lower() for q in photos) > 1) if len({p.stem.lower() for p in photos}) < len(photos) else []
-    if twice: raise ValueError(f"{folder}: {twice[0]} and {twice[1]} have one name; a scene is called after its photo, so rename one")
+    twice = next(((a, b) for a, b in zip(photos, photos[1:]) if a.stem.lower() == b.stem.lower()), None)
+    if twice: raise ValueError(f"{folder}: {twice[0].name} and {twice[1].name} have one name; a scene is called after its photo, so rename one")
     recipe = dict(short=short, seed=seed, levels={k: list(v) for k, (_, v) in DISTORTIONS.items()}, pillow=Image.__version__)
     if (out/'recipe.json').exists():
         before = json.loads((out/'recipe.json').read_text(encoding='utf-8'))
@@ -202,7 +205,7 @@ def distort(folder:str|Path, # pristine photos
     own = lambda stem: int.from_bytes(hashlib.sha256(stem.encode()).digest()[:8], 'big')
     return build({p.stem: (partial(load_photo, p, short), [seed, own(p.stem)]) for p in photos}, out, out.name, workers or cpu_count())
 
-# %% ../nbs/03b_synthetic.ipynb #7c5636a2
+# %% ../nbs/03b_synthetic.ipynb #50332303
 @call_parse
 def cprl_distort(
     folder:Param("pristine photos", str),
@@ -215,7 +218,7 @@ def cprl_distort(
     except (ValueError, OSError) as e: sys.exit(f"cprl_distort: {' '.join(str(e).split())}")
     except KeyboardInterrupt: sys.exit("cprl_distort: interrupted; the same command goes on")
 
-# %% ../nbs/03b_synthetic.ipynb #27e1627d
+# %% ../nbs/03b_synthetic.ipynb #3e368974
 def embedded(cache:str|Path|None=None, # folder for the built images; None: `cache_dir()`
              seed:int=0, # of noise and bit errors
              scenes:tuple|list=tuple(SCENES) # which scenes
