@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, check_split, read_split, take, write_split, write_text
-from .views import Images
+from .views import RESIZINGS, Images, multi_crop
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
@@ -53,7 +53,8 @@ class Config:
     size:int=224 # side of the network's input, px
     crop:int|None=None # side of the training crops, px; None: `size`
     resize:int=256 # shorter side before the crop, px
-    scale:tuple=(1., 1.25) # random factor on `resize`, training only
+    scale:tuple=(1., 1.25) # training only: range of the random factor on `resize`, or of the share of the area
+    resizing:str='factor' # what is random about the size in training: one of `views.RESIZINGS`
     rotate:bool=False # random quarter turns, training only
     epochs:int=12 # passes over the training images
     batch_size:int=16 # images
@@ -71,7 +72,7 @@ class Config:
             value, kind = getattr(self, f.name), f.type | int if f.type is float else f.type
             if not isinstance(value, kind): raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
         if self.model not in MODELS: raise ValueError(f"model = {self.model!r}: choose one of {', '.join(MODELS)}")
-        for name, known in (('loss', LOSSES), ('step', STEPS), ('precision', PRECISIONS), ('adv_objective', OBJECTIVES)):
+        for name, known in (('loss', LOSSES), ('step', STEPS), ('precision', PRECISIONS), ('adv_objective', OBJECTIVES), ('resizing', RESIZINGS)):
             if getattr(self, name) not in known: raise ValueError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if set(self.turns.split(',')) - set(TURNS): raise ValueError(f"turns = {self.turns!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
         for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
@@ -211,9 +212,11 @@ def loader(images:Images, # what to read
 def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             images:Images, # what to score
             attack=None, # attack(model, x, y) -> x_adv; None: score the images as they are
-            batch_size:int=32 # images in a batch
+            batch_size:int=32, # images in a batch
+            crops:int=1 # of each image: the mean of their scores counts; see `views.multi_crop`
     ) -> np.ndarray: # (N,)
     "Scores of a set, clean or attacked, in evaluation mode"
+    if crops != 1: return np.mean([predict(model, view, attack, batch_size) for view in multi_crop(images, crops)], axis=0)
     device, out = device_of(model), []
     with frozen(model), torch.no_grad():
         for x, y in loader(images, len(images) if getattr(attack, 'whole_set', False) else batch_size):  # SMA attacks a set
@@ -314,7 +317,7 @@ def fit(data:IQASet, # images with scores
         if changed: raise ValueError(f"{run}: made with {changed[0]} = {getattr(before, changed[0])!r}, not {getattr(cfg, changed[0])!r}; resume with the same configuration")
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     device = pick_device(cfg.device)
-    train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True, rotate=cfg.rotate, seed=cfg.seed).preload()
+    train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True, rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
     val = Images(take(data, split, 'val'), cfg.size, cfg.resize).preload()
     players = Players(make_model(cfg).to(device).train(), cfg)
     model, done, rows = players.model, 0, []
