@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'EPS_FGSM', 'EPS_PGD', 'one_line_errors', 'demo_recipe', 'open_split', 'free_folder', 'conclusion', 'demo',
-           'peak_memory', 'cprl_demo', 'find_images', 'score_images', 'cprl_score', 'audit_images', 'cprl_audit']
+           'peak_memory', 'cprl_demo', 'find_images', 'score_images', 'cprl_score', 'audit_images', 'cprl_audit',
+           'evaluate_networks', 'cprl_evaluate']
 
 # %% ../nbs/10_cli.ipynb #9d337f4b
 import sys, time
@@ -289,3 +290,65 @@ def cprl_audit(
         print(f'{report.verdict}\n{report.because}')
         for f in report.flags: print(f'- {f.name}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}.')
         print(f'{out}: report.md, table.csv, images.csv, curve.csv, curve.png, intervals.png')
+
+# %% ../nbs/10_cli.ipynb #d7293b4a
+from .interpretation import write_figures
+
+def evaluate_networks(model:list, # folders of runs, or "module:function"
+                      data:str|None=None, # as of `audit_images`, and root, split, size and resize too
+                      root:str|None=None,
+                      split:str|Path|None=None,
+                      eps:float=1., # bound of the table's attacks, 8-bit steps
+                      steps:int=10, # of PGD
+                      n:int|None=None, # test images, drawn by the seed; None: all
+                      size:int|None=None,
+                      resize:int|None=None,
+                      csv:str|Path|None='runs/evaluation.csv', # the long table; None: not written
+                      figures:str|Path|None=None, # folder for every picture; None: not drawn
+                      seed:int=0, # of the draw and the attacks
+                      batch_size:int=32, # images in a batch
+                      device:str='auto' # torch device
+    ) -> pd.DataFrame: # long form
+    "Evaluate networks on the same images, and draw them"
+    if not 0 < eps <= 127: raise ValueError(f"eps = {eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
+    for name, value in dict(steps=steps, batch_size=batch_size).items():
+        if value < 1: raise ValueError(f"{name} = {value}: expected at least 1")
+    model = list(dict.fromkeys(map(str, model)))
+    names = [Path(m).name for m in model]
+    networks, abouts, first = {}, [], None
+    for m, name in zip(model, names if len({*names}) == len(names) else model):
+        networks[name], cfg = load_scorer(m, device)
+        images = audit_images(m, cfg, data, root, split, sys.maxsize if n is None else n, size, resize, seed)
+        first = first or images
+        if (images.paths, images.size, images.resize) != (first.paths, first.size, first.resize):
+            raise ValueError(f"{m}: would be tested on other images than {model[0]}, or at another size; give --split, --size and --resize to test both on the same")
+        abouts.append(dict(model=name, weights=(cfg.weights or 'none') if cfg else 'own', split=Path(split).name if split else "the run's" if cfg else 'all', seed=cfg.seed if cfg else seed))
+    curves = (EPS_FGSM, EPS_PGD) if figures else ((), ())
+    attacks = [FGSM(e/255) for e in sorted({*curves[0], eps})] + [PGD(e/255, steps, seed=seed) for e in sorted({*curves[1], eps})]
+    results = pd.concat([evaluate(net, first, attacks, about, batch_size) for net, about in zip(networks.values(), abouts)], ignore_index=True)
+    if csv:
+        with atomic(csv) as p: results.to_csv(p, index=False)
+    print(paper_table(results[results.eps.isin([0, eps/255])]).round(3).to_string())
+    if figures: write_figures(networks, first, results, figures, PGD(eps/255, steps, seed=seed), batch_size)
+    print('\n'.join(f'{k}: {v}' for k, v in dict(table=csv, pictures=figures and Path(figures)/'figures.md').items() if v))
+    return results
+
+# %% ../nbs/10_cli.ipynb #979f1cbf
+@call_parse
+def cprl_evaluate(
+    model:Param("folders of runs, or module:function that returns a network", str, nargs='+', required=True)=None,
+    data:Param("images to test on: embedded or livec; those of the run if not given", str)=None,
+    root:Param("folder of the database (for livec: ChallengeDB_release)", str)=None,
+    split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
+    eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
+    steps:Param("steps of PGD", int)=10,
+    n:Param("test images; all if not given", int)=None,
+    size:Param("side of the network's input, px; the run's, or 224", int)=None,
+    resize:Param("length of the shorter side before the crop, px; the run's, or 256", int)=None,
+    csv:Param("file for the long table; replaced if it exists", str)='runs/evaluation.csv',
+    figures:Param("also draw every picture, into this folder", str)=None,
+    seed:Param("of the images drawn and of the attacks", int)=0,
+    batch_size:Param("images in a batch", int)=32,
+    device:Param("torch device; auto: CUDA where there is one", str)='auto'):
+    "Evaluate networks clean, under FGSM and under PGD; with --figures, also draw what they do"
+    with one_line_errors('cprl_evaluate'): evaluate_networks(**locals())
