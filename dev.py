@@ -4,11 +4,14 @@
   python dev.py test [NAME ...]   run the notebooks as tests, two at a time (NAME: e.g. 05 or attacks; --flags slow,gpu runs those cells too)
   python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), skipping the cells that `test` skips
   python dev.py readme            write README.md from nbs/index.ipynb
-  python dev.py check             do notebooks, package and README agree?
+  python dev.py check             do notebooks, package and README agree, and is no output an error?
+  python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html, and check its pages (Python 3.11 on)
 """
-import argparse, os, re, subprocess, sys, tempfile, time
+import argparse, html, os, re, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent
 os.environ.update({'MPLBACKEND': 'agg', 'TQDM_MININTERVAL': '1'})
@@ -116,14 +119,107 @@ def check():
     if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
     for w in wrong: print(f"out of step with the notebooks: {w}")
     print("run nbdev_export, nbdev_clean and python dev.py readme" if wrong else "notebooks, package and README agree")
+    failed = [p.name for p in notebooks([]) if '"output_type": "error"' in p.read_text(encoding='utf-8')]
+    for name in failed: print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
+    return len(wrong) + len(failed)
+
+
+class Page(HTMLParser):
+    "What the checks need of one page: its anchors, links, pictures' texts, and words"
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.alts, self.words = set(), [], [], []
+        self.feed(text)
+        self.text = ' '.join(''.join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if 'id' in attrs: self.ids.add(attrs['id'])
+        self.links += [attrs[k] for k in ('href', 'src') if attrs.get(k)]
+        if tag == 'img': self.alts.append((attrs.get('alt') or '').strip())
+
+    def handle_data(self, text): self.words.append(text)
+
+
+def stage(out):
+    "Render nbdev's processed notebooks with smalldocs, under the names that quarto would give them, with maths as MathML"
+    from latex2mathml.converter import convert
+    from nbdev.config import get_config
+    from nbdev.serve import proc_nbs
+    from smalldocs.config import load
+    from smalldocs.site import Site
+    os.environ['PYTHONWARNINGS'] = 'ignore'  # nbdev warns of cells with imports and other code
+    os.chdir(ROOT)
+    book = Site(load(proc_nbs(force=True, n_workers=2)), quiet=True)
+    book.out = out
+    book.build()
+    names = {p.out.as_posix(): p.out.with_name(p.front.get('output-file', p.out.name)).as_posix() for p in book.pages.values()}
+    old = re.compile('|'.join(rf'(?<=["/]){re.escape(Path(a).name)}' for a in names))
+    new = {Path(a).name: Path(b).name for a, b in names.items()}
+    config = get_config()
+    home = f'href="{config.doc_host}{config.doc_baseurl}/'
+    def mathml(m): return f'<span class="math {m[1]}">' + convert(html.unescape(m[2]), display='block' if m[1] == 'display' else 'inline') + '</span>'
+    for a, b in names.items():
+        text = (out/a).read_text(encoding='utf-8')
+        text = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S)
+        text = re.sub(r'<(link|script)[^>]*cdn\.jsdelivr\.net/npm/katex[^>]*>(</script>)?', '', text)
+        text = old.sub(lambda m: new[m[0]], text).replace(home, 'href="' + '../'*b.count('/'))
+        (out/a).unlink()
+        (out/b).write_text(text, encoding='utf-8')
+    for other in ('search.json', 'sitemap.xml'): (out/other).write_text(old.sub(lambda m: new[m[0]], (out/other).read_text(encoding='utf-8')), encoding='utf-8')
+    return {(ROOT/'nbs'/p.src): out/names[p.out.as_posix()] for p in book.pages.values()}
+
+
+def site(out='_docs_local'):
+    "Render the book to a folder and say what is wrong with its pages"
+    if sys.version_info < (3, 11):
+        print("pages not rendered: smalldocs needs Python 3.11")
+        return 0
+    out = (ROOT/out).resolve()
+    rendered = stage(out)
+    texts = {p: p.read_text(encoding='utf-8') for p in sorted(out.rglob('*.html'))}
+    pages = {p: Page(t) for p, t in texts.items()}
+    wrong = [f"{nb.relative_to(ROOT)}: no page" for nb in notebooks([]) if rendered.get(nb) not in pages]
+    for path, page in pages.items():
+        name = path.relative_to(out)
+        if 'class="cell-output cell-output-error"' in texts[path]: wrong.append(f"{name}: an output is an error")
+        wrong += [f"{name}: {m} is not resolved" for m in re.findall(r'@(?:eq|fig|tbl|sec)-[\w-]+', texts[path])]
+        wrong += [f"{name}: picture {i} has no alternative text" for i, alt in enumerate(page.alts, 1) if not alt]
+        for link in page.links:
+            url = urlsplit(link)
+            target = (path.parent/unquote(url.path)).resolve() if url.path else path
+            if url.scheme or url.netloc or link == '#': continue
+            if not target.is_file(): wrong.append(f"{name}: {link} leads nowhere")
+            elif url.fragment and unquote(url.fragment) not in (pages[target].ids if target in pages else ()): wrong.append(f"{name}: {link}: no such place on that page")
+    wrong += undocumented(out, pages)
+    for w in dict.fromkeys(wrong): print(w)
+    print(f"{len(pages)} pages in {out}, {len(set(wrong))} things to mend")
     return len(wrong)
+
+
+def undocumented(out, pages):
+    "Exported functions and classes whose signature, or the comment on one of its parameters, is not on their page"
+    from importlib import import_module
+    from cprl_nb._modidx import d
+    from fastcore.docments import docments
+    wrong = []
+    for module, names in d['syms'].items():
+        for name, (link, _) in ((n.removeprefix(module + '.'), link) for n, link in names.items()):
+            if '.' in name or name.startswith('_'): continue
+            page, anchor = link.split('#')
+            here = pages.get(out/page) or Page('')
+            if anchor not in here.ids or not re.search(rf'(def|class) {name}\b', here.text): wrong.append(f"{page}: {name} has no signature there")
+            comments = [' '.join(c.split()) for c in docments(getattr(import_module(module), name)).values() if isinstance(c, str)]
+            wrong += [f"{page}: {name} without the comment {c!r}" for c in comments if c not in here.text]
+    return wrong
 
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('chore', choices=('test', 'run', 'readme', 'check'))
+    parser.add_argument('chore', choices=('test', 'run', 'readme', 'check', 'site'))
     parser.add_argument('names', nargs='*')
     parser.add_argument('--flags', default='', help='comma-separated flags of cells to run that are skipped otherwise: slow, gpu')
+    parser.add_argument('--out', default='_docs_local', help='folder of the local site')
     args = parser.parse_args()
     flags = [f for f in args.flags.split(',') if f]
-    sys.exit({'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags), 'readme': readme, 'check': check}[args.chore]() > 0)
+    sys.exit({'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags), 'readme': readme, 'check': check, 'site': lambda: site(args.out)}[args.chore]() > 0)
