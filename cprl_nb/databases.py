@@ -6,7 +6,7 @@
 __all__ = ['DATABASES', 'Database', 'closest_layout', 'read_table', 'live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq',
            'infer_scale', 'folder_csv', 'from_pairs', 'from_dataset', 'open_set']
 
-# %% ../nbs/03c_databases.ipynb #05f91fcb
+# %% ../nbs/03c_databases.ipynb #28927545
 import hashlib, io, os, re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .data import IQASet, atomic, cache_dir
 from .synthetic import embedded
 
-# %% ../nbs/03c_databases.ipynb #de684300
+# %% ../nbs/03c_databases.ipynb #6c308932
 @dataclass
 class Database:
     "What is known about a database, and its reader"
@@ -41,8 +41,8 @@ DATABASES = dict(
     livec=Database('LIVE In the Wild (ChallengeDB_release)', 1162, 1162, 'MOS', (0, 100), ('Data', 'Images'),
         'http://live.ece.utexas.edu/research/ChallengeDB/index.html', _TEXAS, 'Ghadiyaram, Bovik, IEEE Trans. Image Processing 25(1), 2016'),
     koniq=Database('KonIQ-10k', 10073, 10073, 'MOS', (1, 100),
-        ('|'.join(f + n for n in ('koniq10k_scores_and_distributions.csv', 'koniq10k_distributions_sets.csv') for f in ('', 'metadata/', 'koniq10k_scores_and_distributions/')),
-         '|'.join(f + s for s in ('1024x768', '512x384') for f in ('', 'images/', 'koniq10k_'))),
+        ('|'.join(f + n for f in ('', 'metadata/', 'koniq10k_scores_and_distributions/') for n in ('koniq10k_scores_and_distributions.csv', 'koniq10k_distributions_sets.csv')),
+         '|'.join(f + s for f in ('', 'images/', 'koniq10k_') for s in ('1024x768', '512x384'))),
         'http://database.mmsp-kn.de/koniq-10k-database.html', 'The photos are from YFCC100M, each under the Creative Commons licence of its author.', 'Hosu, Lin, Sziranyi, Saupe, IEEE Trans. Image Processing 29, 2020'),
     tid2013=Database('TID2013', 3000, 25, 'MOS', (0, 9), ('distorted_images', 'mos_with_names.txt'),
         'http://www.ponomarenko.info/tid2013.htm', 'Offered for research; a formal licence is not known to us.', 'Ponomarenko et al., Signal Processing: Image Communication 30, 2015'),
@@ -51,7 +51,7 @@ DATABASES = dict(
     csiq=Database('CSIQ', 866, 30, 'DMOS', (1, 0), ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt'),
         'https://s2.smu.edu/~eclarson/csiq.html', 'Offered for research; a formal licence is not known to us.', 'Larson, Chandler, Journal of Electronic Imaging 19(1), 2010'))
 
-# %% ../nbs/03c_databases.ipynb #999a1c99
+# %% ../nbs/03c_databases.ipynb #f1666ca7
 def _there(folder, needs): return [n for n in needs if any((folder/a).exists() for a in n.split('|'))]
 
 def _folders(root): return [root, *sorted(d for d in root.iterdir() if d.is_dir())] if root.is_dir() else []
@@ -76,7 +76,7 @@ def _home(name, root): # the folder of a database
     needs = ', '.join(' or '.join(n.split('|')[:2]) for n in db.needs)
     raise FileNotFoundError(f"{root}: expected the folder of {db.title} as downloaded, with {needs}; {closest_layout(root)}")
 
-# %% ../nbs/03c_databases.ipynb #bcaf469a
+# %% ../nbs/03c_databases.ipynb #cea8b0fe
 def _some(names): return f"{', '.join(map(str, list(names)[:10]))}{' …' if len(names) > 10 else ''}"
 
 def _make_set(name, rows, score, scale, where, note='', partial=False, clip=False): # rows: path, raw, scene and what else is known
@@ -114,7 +114,7 @@ def _reads(name): # registers a reader
         return fn
     return register
 
-# %% ../nbs/03c_databases.ipynb #69b947cd
+# %% ../nbs/03c_databases.ipynb #ff5b6bf9
 def _mat(path, *names): # variables of a MATLAB file, flat; cells of text as strings
     from scipy.io import loadmat
     if not path.is_file(): raise FileNotFoundError(f"{path}: missing; expected it as downloaded")
@@ -133,7 +133,7 @@ def _by_name(folder, stem=False): # lower-case file name (or stem) → path, of 
 def _first(home, needs): # the first alternative that is there
     return next(home/a for a in needs.split('|') if (home/a).exists())
 
-# %% ../nbs/03c_databases.ipynb #7172991a
+# %% ../nbs/03c_databases.ipynb #b5f7533f
 def _inside(where, root, names): # paths of the images; names that climb out or are ambiguous are refused
     names, top = [str(n).strip().replace('\\', '/') for n in names], os.path.abspath(root)
     full = [os.path.normpath(os.path.join(top, n)) for n in names]
@@ -146,7 +146,7 @@ def _inside(where, root, names): # paths of the images; names that climb out or 
     if several: raise ValueError(f"{where}: {len(several)} names are in several folders below {root}: {_some(several)}; give their paths")
     return [f if os.path.isfile(f) else below.get(n.lower(), [f])[0] for n, f in zip(names, full)]
 
-# %% ../nbs/03c_databases.ipynb #1f4024d6
+# %% ../nbs/03c_databases.ipynb #83ea3921
 def read_table(path:str|Path, # a text file with columns
                header:int|None=0 # row of the column names; None: there is none
     ) -> tuple: # (table, how it was read, e.g. "utf-16, separated by tab")
@@ -171,7 +171,7 @@ def read_table(path:str|Path, # a text file with columns
     except pd.errors.ParserError as e: raise ValueError(f"{path}: not one table ({e})") from None
     return table, f"{encoding.removesuffix('-sig')}, separated by {dict(zip(',;' + chr(9), ('comma', 'semicolon', 'tab')))[sep]}"
 
-# %% ../nbs/03c_databases.ipynb #fa733eb5
+# %% ../nbs/03c_databases.ipynb #f7ace7c6
 _LIVE = dict(jp2k=227, jpeg=233, wn=174, gblur=174, fastfading=174)
 
 def _live_info(path): # image number → (original, strength); empty if there is no info.txt
@@ -204,7 +204,7 @@ def live(root:str|Path, # the folder databaserelease2, or the one that holds it
     keep = ~orgs.astype(bool)
     return _database('live', {k: np.asarray(v)[keep] for k, v in rows.items()}, where, note, partial, clip=True)
 
-# %% ../nbs/03c_databases.ipynb #76579da3
+# %% ../nbs/03c_databases.ipynb #3eb85833
 def _frames(path): # sheets of a spreadsheet or the one table of a text file, all cells as they are
     if path.suffix in ('.csv', '.txt'): return [read_table(path, header=None)[0]]
     try: return list(pd.read_excel(path, sheet_name=None, header=None).values())
@@ -235,7 +235,7 @@ def vcl(root:str|Path, # the folder that holds vcl_fer and the scores
     kind = dict(awgn='wn', blu='gblur', j2k='jp2k', jpg='jpeg')
     return _database('vcl', dict(path=path, raw=mos, scene=[f'img_{m[2]}' for m in found], distortion=[kind[m[3].lower()] for m in found], level=[int(m[4]) for m in found]), where, f'scores from {where.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #3e70dc26
+# %% ../nbs/03c_databases.ipynb #365671d8
 @_reads('livec')
 def livec(root:str|Path, # the folder ChallengeDB_release, or the one that holds it
           partial:bool=False # go on without images that are not there?
@@ -249,7 +249,7 @@ def livec(root:str|Path, # the folder ChallengeDB_release, or the one that holds
     names, mos, std = names[rated].tolist(), mos[rated].astype(float), std[rated].astype(float)
     return _database('livec', dict(path=_inside(home/'Data', home/'Images', names), raw=mos, std=std, scene=names), home/'Data', '', partial, subset=True)
 
-# %% ../nbs/03c_databases.ipynb #381ade45
+# %% ../nbs/03c_databases.ipynb #abc51606
 @_reads('koniq')
 def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768 or 512x384
           size:str|None=None, # "1024x768" or "512x384"; None: the larger one that is there
@@ -258,9 +258,9 @@ def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768
     "KonIQ-10k"
     home, (csvs, folders) = _home('koniq', root), DATABASES['koniq'].needs
     if size not in (None, '1024x768', '512x384'): raise ValueError(f"size = {size!r}: choose 1024x768 or 512x384")
-    found = [home/a for a in folders.split('|') if (home/a).is_dir() and (size or '') in a]
+    found = sorted((home/a for a in folders.split('|') if (home/a).is_dir() and (size or '') in a), key=lambda f: '512' in f.name)
     if not found: raise FileNotFoundError(f"{home}: no folder {size} here")
-    folder = found[0]/found[0].name.removeprefix('koniq10k_') if (found[0]/found[0].name.removeprefix('koniq10k_')).is_dir() else found[0]
+    folder = inner if (inner := found[0]/found[0].name.removeprefix('koniq10k_')).is_dir() else found[0]
     where = _first(home, csvs)
     t = read_table(where)[0]
     score = 'MOS_zscore' if 'MOS_zscore' in t else 'MOS'
@@ -275,7 +275,7 @@ def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768
         rows['official'] = part
     return _database('koniq', rows, where, f"{folder.name} px, {score} from {where.name}{', official split' if sets else ''}", partial)
 
-# %% ../nbs/03c_databases.ipynb #70a6a0a3
+# %% ../nbs/03c_databases.ipynb #9c8adee6
 _SCENE_TYPE_LEVEL = re.compile(r'(i\d+)_(\d+)_(\d+)\.\w+', re.I)
 
 def _named(where, names): # scene, type and level out of the file names of TID2013 and KADID-10k
@@ -301,7 +301,7 @@ def tid2013(root:str|Path, # the folder tid2013, or the one that holds it
         if len(rows['std']) != len(mos): raise ValueError(f"{std}: {len(rows['std'])} deviations for {len(mos)} scores")
     return _database('tid2013', rows, where, '' if std.is_file() else 'no mos_std.txt', partial)
 
-# %% ../nbs/03c_databases.ipynb #2866717a
+# %% ../nbs/03c_databases.ipynb #7d01f9f6
 @_reads('kadid')
 def kadid(root:str|Path, # the folder kadid10k, or the one that holds it
           partial:bool=False # go on without images that are not there?
@@ -315,7 +315,7 @@ def kadid(root:str|Path, # the folder kadid10k, or the one that holds it
     if 'var' in t: rows['std'] = pd.to_numeric(t['var'], errors='coerce')
     return _database('kadid', rows, where, f'images in {folder.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #33c4900c
+# %% ../nbs/03c_databases.ipynb #2ed1b58b
 def _headed(frames, wanted): # the table below the row that has these column names
     for f in frames:
         for i, row in f.iterrows():
@@ -343,7 +343,7 @@ def csiq(root:str|Path, # the folder that holds dst_imgs and the scores
     rows = dict(path=[str(files.get(n.lower(), home/needs[0].split('|')[0]/n)) for n in names], raw=dmos, scene=[p[0] for p in parts], distortion=[p[1] for p in parts], level=[int(p[2]) for p in parts])
     return _database('csiq', rows | std, where, f'scores from {where.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #658be15e
+# %% ../nbs/03c_databases.ipynb #f4a191de
 _GUESSES = dict(
     image=('image', 'image_name', 'img_name', 'filename', 'file_name', 'file', 'path', 'image_path', 'img', 'name', 'dist_img', 'dis_img_path'),
     score=('mos', 'score', 'quality', 'rating', 'mean', 'mean_opinion_score', 'mos_zscore', 'dmos'),
@@ -377,7 +377,7 @@ def infer_scale(raw, # scores
         how, scale = f"inferred from the values{' and, as lower is better, from the name ' + column if down else ''}", scale[::-1] if down else scale
     return scale, f"scores from {lo:g} to {hi:g} on a scale from {scale[0]:g} (worst) to {scale[1]:g} (best), {how}"
 
-# %% ../nbs/03c_databases.ipynb #408b807a
+# %% ../nbs/03c_databases.ipynb #d9bdfbfa
 def folder_csv(csv:str|Path, # the file with names and scores
                root:str|Path|None=None, # folder of the images; None: that of the CSV
                image:str|None=None, # column of image names; None: guessed, as for the others
@@ -409,7 +409,7 @@ def folder_csv(csv:str|Path, # the file with names and scores
     print(data.note)
     return data
 
-# %% ../nbs/03c_databases.ipynb #da6e629f
+# %% ../nbs/03c_databases.ipynb #f68fefad
 def from_pairs(pairs, # (path, score) for each image
                name:str='pairs', # of the set
                scenes=None, # the scene of each; None: every image is its own
@@ -426,7 +426,7 @@ def from_pairs(pairs, # (path, score) for each image
     print(f'{name}: {data.note}')
     return data
 
-# %% ../nbs/03c_databases.ipynb #bb4d8781
+# %% ../nbs/03c_databases.ipynb #327dcc7b
 def _as_file(picture, folder): # path of a picture that may be one, or a PIL image, or the dict that `datasets` has undecoded
     if isinstance(picture, (str, Path)): return str(picture)
     if isinstance(picture, dict):
@@ -460,7 +460,7 @@ def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives 
         scenes.append(r[scene] if scene else None)
     return from_pairs(pairs, name, scenes if scene else None, score=score, **how)
 
-# %% ../nbs/03c_databases.ipynb #5c12bc64
+# %% ../nbs/03c_databases.ipynb #4840f53d
 def open_set(data:str|Path='embedded', # "embedded", a key of `DATABASES`, or a .csv file
              root:str|Path|None=None, # folder of the database, or of the CSV's images
              scale:str|tuple|None=None # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
