@@ -7,7 +7,7 @@ __all__ = ['COLUMNS', 'PARTS', 'atomic', 'write_text', 'cache_dir', 'open_image'
            'image_size', 'summary', 'gallery', 'verify', 'split_by_scene', 'repeated_splits', 'official_split',
            'check_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'read_split']
 
-# %% ../nbs/03_data.ipynb #03252175
+# %% ../nbs/03_data.ipynb #cc8f0c08
 import io, os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from scipy.fft import dctn
 from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 
-# %% ../nbs/03_data.ipynb #44fa26b3
+# %% ../nbs/03_data.ipynb #684d47fa
 @contextmanager
 def atomic(path:str|Path): # where the file shall be; its folder is made
     "A temporary path that becomes `path` if the block succeeds and vanishes if it does not"
@@ -38,13 +38,13 @@ def write_text(path:str|Path, # file to write
     "Write a text file atomically"
     with atomic(path) as p: p.write_text(text, encoding='utf-8')
 
-# %% ../nbs/03_data.ipynb #2adbb4a6
+# %% ../nbs/03_data.ipynb #f61a87af
 def cache_dir() -> Path: # $CPRL_NB_CACHE, or cprl_nb in the user's cache folder
     "Where built data is kept"
     if 'CPRL_NB_CACHE' in os.environ: return Path(os.environ['CPRL_NB_CACHE'])
     return Path(os.environ.get('XDG_CACHE_HOME', Path.home()/'.cache'))/'cprl_nb'
 
-# %% ../nbs/03_data.ipynb #85bef151
+# %% ../nbs/03_data.ipynb #45bdab63
 def _to_srgb(im): # by the embedded profile, if there is one that says something else
     icc = im.info.get('icc_profile')
     if not icc: return im.convert('RGB')
@@ -64,7 +64,7 @@ def _flat(im): # without alpha, palette and 16 bits
         return flat
     return im if im.mode in ('RGB', 'L', 'CMYK') else im.convert('RGB')
 
-# %% ../nbs/03_data.ipynb #7bf656c3
+# %% ../nbs/03_data.ipynb #911e74b7
 def open_image(path:str|Path # image file
     ) -> Image.Image: # upright, RGB, 8 bit, sRGB
     "Decode an image file with Pillow, by the rules above"
@@ -88,7 +88,7 @@ def read_image(path:str|Path # image file
     "Decode an image file into a tensor"
     return TF.pil_to_tensor(open_image(path))
 
-# %% ../nbs/03_data.ipynb #98ad9cc0
+# %% ../nbs/03_data.ipynb #4b599f2a
 COLUMNS = ['path', 'quality', 'raw', 'std', 'scene', 'distortion', 'level', 'set']
 
 @dataclass
@@ -120,7 +120,7 @@ def take(data:IQASet, # images with scores
     "One part of a set"
     return replace(data, table=data.table[split == part].reset_index(drop=True))
 
-# %% ../nbs/03_data.ipynb #774c1249
+# %% ../nbs/03_data.ipynb #4e7f2855
 def each_file(fn, # what to do with a file
               paths, # files
               desc:str # of the progress bar
@@ -147,7 +147,7 @@ def summary(*sets # sets of images with scores
                          score=d.score, lowest=d.table.raw.min(), highest=d.table.raw.max(), histogram=np.histogram(d.table.quality, 10, (0, 1))[0].tolist()))
     return pd.DataFrame(rows).set_index('set')
 
-# %% ../nbs/03_data.ipynb #9a5ed62c
+# %% ../nbs/03_data.ipynb #b800ba9d
 def gallery(data:IQASet, # images with scores
             n:int=8, # images, by score
             scene:str|None=None # instead: this scene's distortions (rows) by level (columns)
@@ -172,7 +172,7 @@ def gallery(data:IQASet, # images with scores
     fig.tight_layout(pad=.3)
     return fig
 
-# %% ../nbs/03_data.ipynb #90e9e1e6
+# %% ../nbs/03_data.ipynb #06c26dd1
 def verify(data:IQASet # images with scores
     ) -> pd.DataFrame: # columns path and problem; empty if all is well
     "Decode a whole set and list every problem"
@@ -190,7 +190,7 @@ def verify(data:IQASet # images with scores
     rows += [(p, f'the same bytes as {f}') for p, f in zip(same.path, first) if p != f]
     return pd.DataFrame(rows, columns=['path', 'problem'])
 
-# %% ../nbs/03_data.ipynb #45fecc0c
+# %% ../nbs/03_data.ipynb #31ce862e
 PARTS = 'train', 'val', 'test'
 
 def split_by_scene(data:IQASet, # images with scores
@@ -214,7 +214,7 @@ def split_by_scene(data:IQASet, # images with scores
     part = dict(zip(order, ['test']*n_test + ['val']*n_val + ['train']*(len(scenes) - n_val - n_test)))
     return data.table.scene.map(part).rename('split')
 
-# %% ../nbs/03_data.ipynb #df017b08
+# %% ../nbs/03_data.ipynb #abb44cb4
 def repeated_splits(data:IQASet, # images with scores
                     n:int=10, # how many
                     seed:int=0, # of the first; the others follow
@@ -240,7 +240,7 @@ def check_split(data:IQASet, # images with scores
     shared = shared[shared > 1]
     if len(shared): raise ValueError(f"{data.name}: scene {shared.index[0]} is in more than one part; a split must not share scenes")
 
-# %% ../nbs/03_data.ipynb #0593bb5a
+# %% ../nbs/03_data.ipynb #64dd26e6
 def perceptual_hash(path:str|Path # image file
     ) -> np.ndarray: # (64,), bool
     "Signs of the lowest cosine coefficients of a 32 × 32 grey version, against their median"
@@ -262,7 +262,7 @@ def near_duplicates(data:IQASet, # images with scores
         rows += [(data.table.path[i], data.table.path[i + 1 + j], apart[j]) for j in np.flatnonzero(close)]
     return pd.DataFrame(rows, columns=['a', 'b', 'bits']).sort_values('bits', kind='stable', ignore_index=True)
 
-# %% ../nbs/03_data.ipynb #1eecd8b2
+# %% ../nbs/03_data.ipynb #46827ee0
 def write_split(data:IQASet, # images with scores
                 split:pd.Series, # "train", "val" or "test" for each row
                 path:str|Path): # a .csv file
