@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'TURNS', 'STEPS', 'PRECISIONS', 'LOSSES', 'RISKS', 'RUN_FORMAT', 'Config', 'make_model', 'pick_device',
-           'adversarial_images', 'turn_loss', 'Players', 'loader', 'predict', 'srocc', 'write_config', 'read_config',
-           'load_run', 'save_state', 'load_state', 'rate', 'fit']
+           'adversarial_images', 'turn_loss', 'Players', 'predict', 'srocc', 'write_config', 'read_config', 'load_run',
+           'save_state', 'load_state', 'rate', 'fit']
 
 # %% ../nbs/06_training.ipynb #92677ff9
 import json, math, shutil, time
@@ -16,12 +16,11 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from . import __version__
 from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, check_split, read_split, take, write_split, write_text
-from .views import RESIZINGS, Images, multi_crop
+from .views import RESIZINGS, Images, loader, multi_crop
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
 from .pns import intervene, sufficiency_risk, necessity_risk
 
@@ -202,13 +201,6 @@ class Players:
         return said | {k: v.item() for k, v in parts.items()}
 
 # %% ../nbs/06_training.ipynb #86e67aa1
-def loader(images:Images, # what to read
-           batch_size:int, # images in a batch
-           order=None # indices in the order wanted; None: as they are
-    ) -> DataLoader: # of (x, quality) batches
-    "Batches of a set"
-    return DataLoader(images, batch_size, sampler=order, drop_last=order is not None and len(order) >= batch_size)
-
 def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             images:Images, # what to score
             attack=None, # attack(model, x, y) -> x_adv; None: score the images as they are

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RESIZINGS', 'FORMAT', 'STARTED', 'centre_view', 'crop_view', 'area_box', 'random_view', 'reduced', 'PixelCache',
-           'Images', 'multi_crop', 'cprl_cache']
+           'Images', 'loader', 'multi_crop', 'cprl_cache']
 
-# %% ../nbs/03d_views.ipynb #e98080cf
+# %% ../nbs/03d_views.ipynb #48997431
 import hashlib, math, os, sys, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,13 +17,13 @@ import torch
 import torchvision
 from fastcore.script import Param, call_parse, store_true
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 from . import __version__
 from .data import IQASet, atomic, cache_dir, read_image
 
-# %% ../nbs/03d_views.ipynb #d36af745
+# %% ../nbs/03d_views.ipynb #2254c86f
 def centre_view(x:torch.Tensor, # (3, H, W), uint8
                 size:int, # side of the square, px
                 resize:int # length of the shorter side before the crop, px
@@ -32,7 +32,7 @@ def centre_view(x:torch.Tensor, # (3, H, W), uint8
     if min(x.shape[1:]) != resize: x = TF.resize(x, resize, antialias=True)
     return TF.to_dtype(TF.center_crop(x, [size]*2), scale=True)
 
-# %% ../nbs/03d_views.ipynb #1465459c
+# %% ../nbs/03d_views.ipynb #f02de355
 def crop_view(x:torch.Tensor, # (3, H, W), uint8
               size:int, # side of the square, px
               resize:int, # length of the shorter side before the crop, px
@@ -46,7 +46,7 @@ def crop_view(x:torch.Tensor, # (3, H, W), uint8
     top, left = (rng.integers(down + 1), rng.integers(right + 1)) if crop > 4 else ((crop - 1)//2*down, (crop - 1)%2*right)
     return TF.to_dtype(x[:, top:top + size, left:left + size], scale=True)
 
-# %% ../nbs/03d_views.ipynb #cf99a066
+# %% ../nbs/03d_views.ipynb #23c4a1d0
 def area_box(h:int, w:int, # the image, px
              scale:tuple, # range of the share of its area
              rng:np.random.Generator, # says where
@@ -60,7 +60,7 @@ def area_box(h:int, w:int, # the image, px
     high, wide = min(h, round(w/ratio[0])), min(w, round(h*ratio[1]))  # nothing fitted: the largest in the centre
     return (h - high)//2, (w - wide)//2, high, wide
 
-# %% ../nbs/03d_views.ipynb #9de2f302
+# %% ../nbs/03d_views.ipynb #e5daaad6
 RESIZINGS = 'factor', 'area'
 
 def random_view(x:torch.Tensor, # (3, H, W), uint8
@@ -82,7 +82,7 @@ def random_view(x:torch.Tensor, # (3, H, W), uint8
     if rotate: x = torch.rot90(x, int(rng.integers(4)), (1, 2))
     return TF.to_dtype(x, scale=True)
 
-# %% ../nbs/03d_views.ipynb #2f03f2ef
+# %% ../nbs/03d_views.ipynb #5a540bad
 FORMAT = 1  # raise it when `read_image` or `reduced` give other pixels than before
 STARTED, _lock = time.time() - 1, threading.Lock()
 
@@ -92,7 +92,7 @@ def reduced(x:torch.Tensor, # (3, H, W), uint8
     "An image as it is, or, if its shorter side is more than twice `longest`, reduced to that"
     return TF.resize(x, longest, antialias=True) if min(x.shape[1:]) > 2*longest else x
 
-# %% ../nbs/03d_views.ipynb #854a3194
+# %% ../nbs/03d_views.ipynb #5a069d4a
 class PixelCache:
     "Decoded images on disk, bounded"
     def __init__(self,
@@ -155,7 +155,7 @@ class PixelCache:
     def clear(self): # remove all
         for *_, file in self.entries(): file.unlink(missing_ok=True)
 
-# %% ../nbs/03d_views.ipynb #8d13162a
+# %% ../nbs/03d_views.ipynb #5b1a6d3b
 class Images(Dataset):
     "Images of a set as (x, quality) for training (random crop) or testing (centre crop)"
     def __init__(self,
@@ -196,7 +196,20 @@ class Images(Dataset):
             finally: pool.shutdown(cancel_futures=True)
         return self
 
-# %% ../nbs/03d_views.ipynb #1c788967
+# %% ../nbs/03d_views.ipynb #a00aec05
+def loader(images:Images, # what to read
+           batch_size:int, # images in a batch
+           order=None # indices in the order wanted; None: as they are
+    ): # generator of (x, quality) batches
+    "Batches of a set, read one ahead"
+    batches = iter(DataLoader(images, batch_size, sampler=order, drop_last=order is not None and len(order) >= batch_size))
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(next, batches, None)
+        while (batch := ahead.result()) is not None:
+            ahead = pool.submit(next, batches, None)
+            yield batch
+
+# %% ../nbs/03d_views.ipynb #5004843f
 def multi_crop(images:Images, # in testing
                crops:int # how many of each image: 1 is the centre, 5 adds the corners, more lie anywhere
     ) -> list: # of Images, one a crop
@@ -207,7 +220,7 @@ def multi_crop(images:Images, # in testing
     for i, v in enumerate(views): v.crop = i
     return views
 
-# %% ../nbs/03d_views.ipynb #d4a3c2ab
+# %% ../nbs/03d_views.ipynb #f728b9cd
 @call_parse
 def cprl_cache(
     clear:Param("remove them", store_true)=False):
