@@ -328,9 +328,7 @@ def evaluate_networks(model:list, # folders of runs, or "module:function"
     results = pd.concat([evaluate(net, first, attacks, about, batch_size) for net, about in zip(networks.values(), abouts)], ignore_index=True)
     if csv:
         with atomic(csv) as p: results.to_csv(p, index=False)
-    print(paper_table(results[results.eps.isin([0, eps/255])]).round(3).to_string())
     if figures: write_figures(networks, first, results, figures, PGD(eps/255, steps, seed=seed), batch_size)
-    print('\n'.join(f'{k}: {v}' for k, v in dict(table=csv, pictures=figures and Path(figures)/'figures.md').items() if v))
     return results
 
 # %% ../nbs/10_cli.ipynb #979f1cbf
@@ -351,4 +349,7 @@ def cprl_evaluate(
     batch_size:Param("images in a batch", int)=32,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Evaluate networks clean, under FGSM and under PGD; with --figures, also draw what they do"
-    with one_line_errors('cprl_evaluate'): evaluate_networks(**locals())
+    with one_line_errors('cprl_evaluate'):
+        results = evaluate_networks(**locals())
+        print(paper_table(results[results.eps.isin([0, eps/255])]).round(3).to_string())
+        print(f"table: {csv}" + (f"; pictures: {figures}, figures.md" if figures else ''))

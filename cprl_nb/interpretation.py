@@ -8,7 +8,7 @@ __all__ = ['ACTIVATIONS', 'CAPTIONS', 'stacked', 'spread', 'adversarial_figure',
            'channel_figure', 'eps_figure', 'save_figure', 'occlusion', 'map_figure', 'carriers', 'agreement',
            'mask_figure', 'write_figures']
 
-# %% ../nbs/09_interpretation.ipynb #7d1965e6
+# %% ../nbs/09_interpretation.ipynb #9ed504af
 import re
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,7 +30,7 @@ from .evaluation import to_markdown
 from .training import predict, srocc
 from .views import Images
 
-# %% ../nbs/09_interpretation.ipynb #0945e092
+# %% ../nbs/09_interpretation.ipynb #8eeb789c
 def stacked(data:Images|tuple # a set, or images (N, 3, H, W) and scores (N,), both in [0, 1]
     ) -> tuple: # images (N, 3, H, W), scores (N,), N names
     "What the pictures are drawn of"
@@ -48,7 +48,7 @@ def spread(images:Images, # a set
     rows = order[np.linspace(0, len(order) - 1, min(n, len(order))).round().astype(int)]
     return Images(replace(images.data, table=images.data.table.iloc[rows].reset_index(drop=True)), images.size, images.resize)
 
-# %% ../nbs/09_interpretation.ipynb #07be1050
+# %% ../nbs/09_interpretation.ipynb #471fd95e
 def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in evaluation mode
                        x:torch.Tensor, # one image (3, H, W), [0, 1]
                        y:float, # its true score, [0, 1]
@@ -70,7 +70,7 @@ def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in eva
     fig.tight_layout(h_pad=2)
     return fig
 
-# %% ../nbs/09_interpretation.ipynb #7cd3cc1e
+# %% ../nbs/09_interpretation.ipynb #17da53bf
 @contextmanager
 def watched(model:nn.Module, # any network
             names:list, # of its modules, as `named_modules` has them
@@ -86,7 +86,7 @@ def watched(model:nn.Module, # any network
 
 ACTIVATIONS = ChannelActivation, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish
 
-# %% ../nbs/09_interpretation.ipynb #369c2b58
+# %% ../nbs/09_interpretation.ipynb #097f4626
 def activations(model:nn.Module, # any network whose activations are modules
                 x:torch.Tensor # a few images (B, 3, H, W), [0, 1]
     ) -> pd.DataFrame: # module, kind, channels, height, width of what enters; open and kept, shares, for channel activations
@@ -102,7 +102,7 @@ def activations(model:nn.Module, # any network whose activations are modules
     if not rows: raise ValueError(f"{type(model).__name__}: no activation is a module ({', '.join(k.__name__ for k in ACTIVATIONS)}), and functional ones, as F.relu, cannot be seen; name other modules with layer = …")
     return pd.DataFrame(rows).reindex(columns=['module', 'kind', 'channels', 'height', 'width', 'open', 'kept'])
 
-# %% ../nbs/09_interpretation.ipynb #9cffb775
+# %% ../nbs/09_interpretation.ipynb #3e711f91
 def _inside(ax, m, a): # the module and its row of the table
     K, shape = a.channels, f'{a.channels} × {a.height} × {a.width}'
     where = dict(position='at each position', mean='of the spatial means', magnitude='of the mean magnitudes')[m.scope]
@@ -133,7 +133,7 @@ def module_figure(model:nn.Module, # any network whose activations are modules
     fig.tight_layout()
     return t, fig
 
-# %% ../nbs/09_interpretation.ipynb #1f825346
+# %% ../nbs/09_interpretation.ipynb #0b76c210
 def landscape(model:nn.Module, # (B, 3, H, W) -> (B,)
               data:Images|tuple, # a set, or images and scores
               span:float=1., # how far to each side, 8-bit steps
@@ -156,7 +156,7 @@ def landscape(model:nn.Module, # (B, 3, H, W) -> (B,)
             found.append(pd.DataFrame(dict(image=name, fgsm=ab[:, 0], random=ab[:, 1], score=s.cpu())))
     return pd.concat(found, ignore_index=True)
 
-# %% ../nbs/09_interpretation.ipynb #6cebd102
+# %% ../nbs/09_interpretation.ipynb #2b88d8f3
 def relief(table:pd.DataFrame # of `landscape`, and a column model if there are several
     ) -> pd.DataFrame: # a row for each landscape: score of the image, range, along_fgsm, along_random, roughness
     "Range and roughness of landscapes"
@@ -167,7 +167,7 @@ def relief(table:pd.DataFrame # of `landscape`, and a column model if there are 
         rows.append(dict(zip(keys, key)) | dict(score=grid[mid, mid], range=np.ptp(grid), along_fgsm=np.ptp(grid[:, mid]), along_random=np.ptp(grid[mid]), roughness=np.sqrt((bends**2).mean())))
     return pd.DataFrame(rows)
 
-# %% ../nbs/09_interpretation.ipynb #38c751d6
+# %% ../nbs/09_interpretation.ipynb #edf082e9
 def _photo(ax, x, title): # (3, H, W)
     ax.imshow(x.permute(1, 2, 0).cpu()); ax.set_title(title, fontsize=8); ax.axis('off')
 
@@ -186,7 +186,7 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
         for ax, k in zip(row[1:], models):
             t = table[(table.model == k) & (table.image == name)]
             grid = t.assign(change=change).pivot(index='random', columns='fgsm', values='change')
-            im = ax.pcolormesh(grid.columns, grid.index, grid, cmap='RdBu', vmin=-top, vmax=top, shading='gouraud')
+            im = ax.pcolormesh(grid.columns, grid.index, grid, cmap='RdBu', vmin=-top, vmax=top, shading='nearest')
             ax.contour(grid.columns, grid.index, grid, np.linspace(-top, top, 22), colors='k', linewidths=.4, linestyles='-')
             r = number.loc[(k, name)]
             ax.set_title(f'{k}: {r.score:.2f}\nrange {r.range:.3f}, roughness {r.roughness:.4f}', fontsize=8)
@@ -194,7 +194,7 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     fig.colorbar(im, ax=axs[:, 1:], label='change of the score')
     return table, fig
 
-# %% ../nbs/09_interpretation.ipynb #396ce909
+# %% ../nbs/09_interpretation.ipynb #352cb4bf
 def middle_layer(model:nn.Module, # any network whose activations are modules
                  x:torch.Tensor # an image (1, 3, H, W), [0, 1]
     ) -> str: # in a ResNet the end of stage 3
@@ -217,7 +217,7 @@ def channel_magnitudes(model:nn.Module, # (B, 3, H, W) -> (B,)
     if len(found) != len(x): raise ValueError(f"{layer}: gave features for {len(found)} images, and there are {len(x)}; name a module that is used once in a forward pass")
     return found
 
-# %% ../nbs/09_interpretation.ipynb #93fa8e6c
+# %% ../nbs/09_interpretation.ipynb #47d03516
 def channel_change(table:pd.DataFrame # of `channel_figure`
     ) -> pd.DataFrame: # model, all, top: relative changes
     "How far an attack moves the channels, relative to their magnitudes; all of them, and the tenth with the largest"
@@ -248,7 +248,7 @@ def channel_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     fig.tight_layout()
     return pd.concat(tables, ignore_index=True), fig
 
-# %% ../nbs/09_interpretation.ipynb #d7a2c64d
+# %% ../nbs/09_interpretation.ipynb #3be3a47f
 def eps_figure(results:pd.DataFrame, # long form
                metric:str='SROCC' # which measure
     ) -> Figure: # a line for each model and attack
@@ -273,7 +273,7 @@ def save_figure(fig:Figure, # what to save
     with atomic(path) as p: fig.savefig(p, dpi=120)
     plt.close(fig)
 
-# %% ../nbs/09_interpretation.ipynb #bfecdc51
+# %% ../nbs/09_interpretation.ipynb #355d9112
 def occlusion(model:nn.Module, # (B, 3, H, W) -> (B,)
               x:torch.Tensor, # one image (3, H, W), [0, 1]
               side:int|None=None, # of the squares, px; None: a seventh of the image's shorter side
@@ -295,7 +295,7 @@ def occlusion(model:nn.Module, # (B, 3, H, W) -> (B,)
             found.append(clean - scores(model, z))
     return pd.DataFrame(dict(zip(('top', 'left'), zip(*places)), side=side, change=torch.cat(found).cpu()))
 
-# %% ../nbs/09_interpretation.ipynb #e4e9e8e8
+# %% ../nbs/09_interpretation.ipynb #0d59c11e
 def _as_map(t, size): # the table of `occlusion` -> (H, W): mean over the squares that cover a pixel
     total, n = np.zeros(size), np.zeros(size)
     for top, left, side, change in t[['top', 'left', 'side', 'change']].itertuples(index=False):
@@ -328,7 +328,7 @@ def map_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     fig.colorbar(im, ax=axs, label='what a square does for the score', shrink=.8)
     return table[['model', 'image', 'score', 'top', 'left', 'side', 'change']], fig
 
-# %% ../nbs/09_interpretation.ipynb #91cda49e
+# %% ../nbs/09_interpretation.ipynb #af047fa3
 def carriers(model:nn.Module, # (B, 3, H, W) -> (B,)
              data:Images|tuple, # images with scores
              layers:list|None=None, # modules, by name; None: every channel activation
@@ -352,7 +352,7 @@ def carriers(model:nn.Module, # (B, 3, H, W) -> (B,)
     parts = [pd.DataFrame((v/len(x)).T.numpy(), columns=['M', 'magnitude', 'carries']).assign(layer=n).rename_axis('channel').reset_index() for n, v in sums.items()]
     return pd.concat(parts, ignore_index=True)[['layer', 'channel', 'M', 'magnitude', 'carries']]
 
-# %% ../nbs/09_interpretation.ipynb #326eedb3
+# %% ../nbs/09_interpretation.ipynb #9b79c111
 def agreement(table:pd.DataFrame # of `carriers`
     ) -> pd.DataFrame: # layer, channels, M_low and M_high (tenth and ninetieth percentile), srocc of M and carries, half: channels that carry half
     "Do the channels that M opens carry the score? A row for each layer"
@@ -375,7 +375,7 @@ def mask_figure(model:nn.Module, # a network with channel activations
     fig.tight_layout()
     return t, fig
 
-# %% ../nbs/09_interpretation.ipynb #cf6b219a
+# %% ../nbs/09_interpretation.ipynb #bea68b81
 CAPTIONS = dict(
     fig1='This score can be moved by a change that is hard to see. That another score stays does not prove that it cannot be moved: another attack might.',
     fig2='Read off the network: where its channel activations are, and what enters and passes them. That what passes is causal for the perceived quality, it cannot show.',
