@@ -6,7 +6,7 @@
 __all__ = ['RESIZINGS', 'FORMAT', 'STARTED', 'centre_view', 'crop_view', 'area_box', 'random_view', 'reduced', 'PixelCache',
            'Images', 'loader', 'multi_crop', 'cprl_cache']
 
-# %% ../nbs/03d_views.ipynb #48997431
+# %% ../nbs/03d_views.ipynb #0d117eac
 import hashlib, math, os, sys, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .data import IQASet, atomic, cache_dir, read_image
 
-# %% ../nbs/03d_views.ipynb #2254c86f
+# %% ../nbs/03d_views.ipynb #9bf5c376
 def centre_view(x:torch.Tensor, # (3, H, W), uint8
                 size:int, # side of the square, px
                 resize:int # length of the shorter side before the crop, px
@@ -32,7 +32,7 @@ def centre_view(x:torch.Tensor, # (3, H, W), uint8
     if min(x.shape[1:]) != resize: x = TF.resize(x, resize, antialias=True)
     return TF.to_dtype(TF.center_crop(x, [size]*2), scale=True)
 
-# %% ../nbs/03d_views.ipynb #f02de355
+# %% ../nbs/03d_views.ipynb #fcdeadd1
 def crop_view(x:torch.Tensor, # (3, H, W), uint8
               size:int, # side of the square, px
               resize:int, # length of the shorter side before the crop, px
@@ -46,7 +46,7 @@ def crop_view(x:torch.Tensor, # (3, H, W), uint8
     top, left = (rng.integers(down + 1), rng.integers(right + 1)) if crop > 4 else ((crop - 1)//2*down, (crop - 1)%2*right)
     return TF.to_dtype(x[:, top:top + size, left:left + size], scale=True)
 
-# %% ../nbs/03d_views.ipynb #23c4a1d0
+# %% ../nbs/03d_views.ipynb #ecb1bb44
 def area_box(h:int, w:int, # the image, px
              scale:tuple, # range of the share of its area
              rng:np.random.Generator, # says where
@@ -60,7 +60,7 @@ def area_box(h:int, w:int, # the image, px
     high, wide = min(h, round(w/ratio[0])), min(w, round(h*ratio[1]))  # nothing fitted: the largest in the centre
     return (h - high)//2, (w - wide)//2, high, wide
 
-# %% ../nbs/03d_views.ipynb #e5daaad6
+# %% ../nbs/03d_views.ipynb #bb5c017e
 RESIZINGS = 'factor', 'area'
 
 def random_view(x:torch.Tensor, # (3, H, W), uint8
@@ -82,7 +82,7 @@ def random_view(x:torch.Tensor, # (3, H, W), uint8
     if rotate: x = torch.rot90(x, int(rng.integers(4)), (1, 2))
     return TF.to_dtype(x, scale=True)
 
-# %% ../nbs/03d_views.ipynb #5a540bad
+# %% ../nbs/03d_views.ipynb #6dd9d70c
 FORMAT = 1  # raise it when `read_image` or `reduced` give other pixels than before
 STARTED, _lock = time.time() - 1, threading.Lock()
 
@@ -92,7 +92,7 @@ def reduced(x:torch.Tensor, # (3, H, W), uint8
     "An image as it is, or, if its shorter side is more than twice `longest`, reduced to that"
     return TF.resize(x, longest, antialias=True) if min(x.shape[1:]) > 2*longest else x
 
-# %% ../nbs/03d_views.ipynb #5a069d4a
+# %% ../nbs/03d_views.ipynb #9bdf076f
 class PixelCache:
     "Decoded images on disk, bounded"
     def __init__(self,
@@ -155,7 +155,7 @@ class PixelCache:
     def clear(self): # remove all
         for *_, file in self.entries(): file.unlink(missing_ok=True)
 
-# %% ../nbs/03d_views.ipynb #5b1a6d3b
+# %% ../nbs/03d_views.ipynb #83b9cbf6
 class Images(Dataset):
     "Images of a set as (x, quality) for training (random crop) or testing (centre crop)"
     def __init__(self,
@@ -196,7 +196,7 @@ class Images(Dataset):
             finally: pool.shutdown(cancel_futures=True)
         return self
 
-# %% ../nbs/03d_views.ipynb #a00aec05
+# %% ../nbs/03d_views.ipynb #181a23b3
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
            order=None # indices in the order wanted; None: as they are
@@ -209,7 +209,7 @@ def loader(images:Images, # what to read
             ahead = pool.submit(next, batches, None)
             yield batch
 
-# %% ../nbs/03d_views.ipynb #5004843f
+# %% ../nbs/03d_views.ipynb #baabf25c
 def multi_crop(images:Images, # in testing
                crops:int # how many of each image: 1 is the centre, 5 adds the corners, more lie anywhere
     ) -> list: # of Images, one a crop
@@ -220,7 +220,7 @@ def multi_crop(images:Images, # in testing
     for i, v in enumerate(views): v.crop = i
     return views
 
-# %% ../nbs/03d_views.ipynb #f728b9cd
+# %% ../nbs/03d_views.ipynb #614a285e
 @call_parse
 def cprl_cache(
     clear:Param("remove them", store_true)=False):
