@@ -170,31 +170,35 @@ def stage(out):
     return {(ROOT/'nbs'/p.src): out/names[p.out.as_posix()] for p in book.pages.values()}
 
 
-def site(out='_docs_local'):
+def site(out):
     "Render the book to a folder and say what is wrong with its pages"
     if sys.version_info < (3, 11):
         print("pages not rendered: smalldocs needs Python 3.11")
         return 0
     out = (ROOT/out).resolve()
-    rendered = stage(out)
+    wrong = flaws(out, stage(out))
+    for w in wrong: print(w)
+    print(f"{len(list(out.rglob('*.html')))} pages in {out}, {len(wrong)} things to mend")
+    return len(wrong)
+
+
+def flaws(out, rendered):
+    "What is wrong with the pages in `out`; `rendered` says which page each notebook became"
     texts = {p: p.read_text(encoding='utf-8') for p in sorted(out.rglob('*.html'))}
     pages = {p: Page(t) for p, t in texts.items()}
     wrong = [f"{nb.relative_to(ROOT)}: no page" for nb in notebooks([]) if rendered.get(nb) not in pages]
     for path, page in pages.items():
         name = path.relative_to(out)
         if 'class="cell-output cell-output-error"' in texts[path]: wrong.append(f"{name}: an output is an error")
-        wrong += [f"{name}: {m} is not resolved" for m in re.findall(r'@(?:eq|fig|tbl|sec)-[\w-]+', texts[path])]
+        wrong += [f"{name}: {m} is not resolved" for m in re.findall(r'(?<![\w.])@(?:eq|fig|tbl|sec)-[\w-]+', page.text)]
         wrong += [f"{name}: picture {i} has no alternative text" for i, alt in enumerate(page.alts, 1) if not alt]
         for link in page.links:
             url = urlsplit(link)
             target = (path.parent/unquote(url.path)).resolve() if url.path else path
             if url.scheme or url.netloc or link == '#': continue
             if not target.is_file(): wrong.append(f"{name}: {link} leads nowhere")
-            elif url.fragment and unquote(url.fragment) not in (pages[target].ids if target in pages else ()): wrong.append(f"{name}: {link}: no such place on that page")
-    wrong += undocumented(out, pages)
-    for w in dict.fromkeys(wrong): print(w)
-    print(f"{len(pages)} pages in {out}, {len(set(wrong))} things to mend")
-    return len(wrong)
+            elif url.fragment and unquote(url.fragment) not in (pages[target].ids if target in pages else ()): wrong.append(f"{name}: no such place as {link}")
+    return list(dict.fromkeys(wrong + undocumented(out, pages)))
 
 
 def undocumented(out, pages):
