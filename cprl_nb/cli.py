@@ -307,7 +307,8 @@ def evaluate_networks(model:list, # folders of runs, or "module:function"
                       figures:str|Path|None=None, # folder for every picture; None: not drawn
                       seed:int=0, # of the draw and the attacks
                       batch_size:int=32, # images in a batch
-                      device:str='auto' # torch device
+                      device:str='auto', # torch device
+                      scale:str|tuple|None=None # as of `audit_images`
     ) -> pd.DataFrame: # long form
     "Evaluate networks on the same images, and draw them"
     if not 0 < eps <= 127: raise ValueError(f"eps = {eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
@@ -318,7 +319,7 @@ def evaluate_networks(model:list, # folders of runs, or "module:function"
     networks, abouts, first = {}, [], None
     for m, name in zip(model, names if len({*names}) == len(names) else model):
         networks[name], cfg = load_scorer(m, device)
-        images = audit_images(m, cfg, data, root, split, sys.maxsize if n is None else n, size, resize, seed)
+        images = audit_images(m, cfg, data, root, split, sys.maxsize if n is None else n, size, resize, seed, scale)
         first = first or images
         if (images.paths, images.size, images.resize) != (first.paths, first.size, first.resize):
             raise ValueError(f"{m}: would be tested on other images than {model[0]}, or at another size; give --split, --size and --resize to test both on the same")
@@ -335,8 +336,9 @@ def evaluate_networks(model:list, # folders of runs, or "module:function"
 @call_parse
 def cprl_evaluate(
     model:Param("folders of runs, or module:function that returns a network", str, nargs='+', required=True)=None,
-    data:Param("images to test on: embedded or livec; those of the run if not given", str)=None,
-    root:Param("folder of the database (for livec: ChallengeDB_release)", str)=None,
+    data:Param("images to test on: embedded, the name of a database, or a .csv file; those of the run if not given", str)=None,
+    root:Param("folder of the database, or of the CSV's images", str)=None,
+    scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; inferred and printed if not given", str)=None,
     split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
     eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
     steps:Param("steps of PGD", int)=10,
