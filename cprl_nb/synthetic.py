@@ -162,7 +162,7 @@ def build(scenes:dict, # name: (() -> photo, entropy), see `build_scene`
     "Distort photos that have not been distorted yet, in parallel"
     out = Path(out)
     todo = [s for s in scenes if not (out/s/'table.csv').exists()]
-    jobs = Parallel(workers, return_as='generator_unordered')(delayed(build_scene)(s, *scenes[s], out, name) for s in todo)
+    jobs = Parallel(workers, return_as='generator_unordered', idle_worker_timeout=5)(delayed(build_scene)(s, *scenes[s], out, name) for s in todo)
     failed = sorted(filter(None, tqdm(jobs, total=len(todo), desc=f'building {name}', unit='scene', disable=not todo)))
     if failed: raise ValueError(f"{out}: {len(failed)} of {len(scenes)} photos failed, the others are done: " + '; '.join(failed[:10]) + ('; …' if failed[10:] else ''))
     if todo or not (out/'table.csv').exists() or set(_read_table(out/'table.csv').scene) != set(scenes):
