@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'device_of', 'frozen',
-           'check_inputs', 'scores', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
-           'NoGradient', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
+           'check_inputs', 'scores', 'at_once', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
+           'NoGradient', 'Stem', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/05_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
@@ -49,15 +49,22 @@ def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
     if y.shape != x.shape[:1] or not (y.min() >= 0 and y.max() <= 1): raise ValueError(f"scores of shape {tuple(y.shape)}, range {y.min():.3g} to {y.max():.3g}: expected ({len(x)},) in [0, 1]")
 
 def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
-           x:torch.Tensor # images (B, 3, H, W), [0, 1]
+           x:torch.Tensor, # images (B, 3, H, W), [0, 1]
+           rows:int|None=None # so many go through the network at once; None: all
     ) -> torch.Tensor: # (B,), checked
     "The model's scores, refused if they have another shape or are not finite"
+    if rows and len(x) > rows: return torch.cat([scores(model, part) for part in x.split(rows)])
     s = model(x)
     if not torch.is_tensor(s) or s.shape != x.shape[:1]:
         got = tuple(s.shape) if torch.is_tensor(s) else type(s).__name__
         raise ValueError(f"{type(model).__name__} returned {got} for {len(x)} images: expected scores of shape ({len(x)},); `models.Adapted` can make them so")
     if not s.isfinite().all(): raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
     return s
+
+def at_once(x:torch.Tensor # images (B, 3, H, W)
+    ) -> int: # as many as have the pixels of 64 of 224 × 224, on a CPU of 8: what its cache holds
+    "How many images to send through a network together"
+    return max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
 
 # %% ../nbs/05_attacks.ipynb #d9bd0e9a
 NORMS = ('linf', 'l2')
@@ -173,6 +180,36 @@ class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
 # %% ../nbs/05_attacks.ipynb #cf7ed57d
+class Stem(nn.Module):
+    "A strided convolution of few channels, with another way for its gradient"
+    def __init__(self, conv:nn.Conv2d): # one that `fits`
+        super().__init__()
+        k, s = conv.kernel_size[0], conv.stride[0]
+        self.conv = conv
+        weight = nn.functional.pixel_unshuffle(nn.functional.pad(conv.weight.detach(), (0, -k % s)*2), s)
+        self.register_buffer('back', weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last))
+
+    @staticmethod
+    def fits(conv): # is it one whose gradient would be slow?
+        k, s, p = conv.kernel_size, conv.stride, conv.padding
+        return (conv.in_channels <= 4 and conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == 'zeros' and not isinstance(p, str)
+                and k[0] == k[1] > s[0] == s[1] > 1 and p[0] == p[1])
+
+    def forward(self, x): return _StemFunction.apply(x, self)
+
+class _StemFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, stem):
+        ctx.stem, ctx.shape = stem, x.shape
+        return stem.conv(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        back, (height, width), s, p = ctx.stem.back, ctx.shape[-2:], ctx.stem.conv.stride[0], ctx.stem.conv.padding[0]
+        g = nn.functional.pixel_shuffle(nn.functional.conv2d(grad.to(back.dtype), back, padding=back.shape[-1] - 1), s)
+        g = nn.functional.pad(g, (0, max(0, p + width - g.shape[-1]), 0, max(0, p + height - g.shape[-2])))  # the edge that no window reaches
+        return g[..., p:p + height, p:p + width], None
+
 class _Tracer(fx.Tracer):
     "Goes only into modules with a batch normalisation inside"
     def is_leaf_module(self, m, name): return isinstance(m, nn.BatchNorm2d) or not any(isinstance(c, nn.BatchNorm2d) for c in m.modules())
@@ -180,7 +217,8 @@ class _Tracer(fx.Tracer):
 @torch.no_grad()
 def folded(model:nn.Module, # in evaluation mode
            x:torch.Tensor, # images, two of which it is compared on
-           s:torch.Tensor # their scores (B,)
+           s:torch.Tensor, # their scores (B,)
+           dtype:torch.dtype|None=None # of the folded convolutions, for use under autocast; None: the network's own
     ) -> nn.Module: # the twin; the model itself where there is none
     "The same function with each batch normalisation inside the convolution before it"
     tracer = _Tracer()
@@ -193,12 +231,23 @@ def folded(model:nn.Module, # in evaluation mode
         for node in list(twin.graph.nodes):
             bn, conv = part.get(node.target), part.get(getattr(node.args[0], 'target', None)) if node.args else None
             if node.op != 'call_module' or not isinstance(bn, nn.BatchNorm2d) or type(conv) is not nn.Conv2d or len(node.args[0].users) > 1 or bn.running_mean is None: continue
-            twin.add_submodule(name := f'folded_{node.name}', fuse_conv_bn_eval(conv, bn).to(memory_format=torch.channels_last).requires_grad_(False))
+            new = fuse_conv_bn_eval(conv, bn).to(memory_format=torch.channels_last).requires_grad_(False)
+            twin.add_submodule(name := f'folded_{node.name}', Stem(new) if x.device.type == 'cpu' and Stem.fits(new) else new)
             node.args[0].target = name
             node.replace_all_uses_with(node.args[0])
             twin.graph.erase_node(node)
+        for pool in list(twin.graph.nodes): # the ReLU before a maximum does the same after it, where there are fewer numbers
+            relu = pool.args[0] if pool.op == 'call_module' and pool.args else None
+            if not isinstance(part.get(pool.target), nn.MaxPool2d) or not isinstance(part.get(getattr(relu, 'target', None)), nn.ReLU) or len(relu.users) > 1: continue
+            relu.replace_all_uses_with(relu.args[0])
+            pool.append(relu)
+            pool.replace_all_uses_with(relu)
+            relu.args = (pool,)
         twin.recompile()
-        return twin if torch.allclose(twin(x[:2]), s[:2], atol=1e-4) else model
+        if not torch.allclose(twin(x[:2]), s[:2], atol=1e-4): return model
+        for name, m in twin.named_children():
+            if name.startswith('folded_'): m.to(dtype)
+        return twin
     except Exception: return model  # code that torch.fx cannot follow, of any kind
     finally:
         for m, attributes in before: vars(m).update(attributes)  # what the network's code has set while it was followed
@@ -242,20 +291,24 @@ class Attack:
         with frozen(model), torch.no_grad():
             if torch.is_inference_mode_enabled(): raise ValueError('an attack needs gradients, which torch.inference_mode() forbids; use torch.no_grad() around it')
             version = x._version
-            clean, ball = scores(model, x).to(x.dtype), Ball(x, self.eps, self.norm)
+            clean, ball = scores(model, x, at_once(x)).to(x.dtype), Ball(x, self.eps, self.norm)
             if x._version != version: raise ValueError(f'{type(model).__name__} changes its input in place; give it a copy, e.g. x = x - mean for x -= mean')
             if clean.min() < -1 or clean.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
             t = y.to(x) if self.target == 'true' else clean if self.target == 'predicted' else torch.full_like(clean, self.target)
             if not ball.eps.any(): return x.clone()
             found, value, idle = x.clone(), self.goal(clean, t).clone(), None
             if value.shape != t.shape or not value.isfinite().all(): raise ValueError(f"objective: gives {tuple(value.shape)} for {len(x)} images{'' if value.isfinite().all() else ', not all finite'}; expected a finite value for each, as (s - t)**2")
-            for z in self.search(model, ball, t, clean):
+            search, v = self.search(model, ball, t, clean), None
+            while True:
+                try: z = search.send(v)
+                except StopIteration: break
                 if self.rounded: z = ball.to_8bit(z)
-                s = scores(model, z).to(x.dtype)
+                s, moved = clean.clone(), (z != x).flatten(1).any(1)
+                if moved.any(): s[moved] = scores(model, z if moved.all() else z[moved], at_once(x)).to(x.dtype)
                 v = self.goal(s, t)
                 better = v > value
                 found[better], value[better] = z[better], v[better]
-                if not torch.equal(z, x): idle = idle is not False and torch.equal(s, clean)
+                if moved.any(): idle = idle is not False and torch.equal(s, clean)
         if idle: raise NoGradient(f"{self.name} moved images, but no score of {type(model).__name__} changed at all (a constant output, or one that is saturated or quantised). This is no robustness")
         return found
 
@@ -325,7 +378,7 @@ class PGD(Attack):
     schedule:str='fixed' # of the step's length: a key of `SCHEDULES`
     stop_at:float|None=None # value of the objective at which an image is done
     precision:str='float32' # of the search; what is found is always scored as the network does it
-    rows:int=64 # images × starts that go through the network together, if the batch is not larger
+    rows:int|None=None # images × starts that go through the network together; None: as `at_once` says
 
     def __post_init__(self):
         super().__post_init__()
@@ -336,7 +389,7 @@ class PGD(Attack):
         if self.restarts > 1 and not self.random_start: raise ValueError(f"restarts = {self.restarts}: without a random start they would all be the same")
         if self.step_size is not None and not self.step_size > 0: raise ValueError(f"step_size = {self.step_size}: expected a positive number of pixel units, e.g. eps/4, or None")
         if self.momentum < 0 or self.momentum and self.schedule == 'auto': raise ValueError(f"momentum = {self.momentum}: expected 0 or more, and 0 with the schedule auto, which has its own")
-        if min(self.steps, self.restarts, self.samples, self.rows) < 1: raise ValueError(f"steps = {self.steps}, restarts = {self.restarts}, samples = {self.samples}, rows = {self.rows}: expected at least 1")
+        if min(self.steps, self.restarts, self.samples, self.rows or 1) < 1: raise ValueError(f"steps = {self.steps}, restarts = {self.restarts}, samples = {self.samples}, rows = {self.rows}: expected at least 1")
 
     def label(self):
         averaged = '' if self.samples == 1 else 'averaged' if self.vary == 'ball' else f"averaged ({getattr(self.vary, '__name__', self.vary)})"
@@ -344,53 +397,60 @@ class PGD(Attack):
         return ' '.join(filter(None, [kind, self.gradient*(self.gradient != 'own'), averaged, 'momentum'*bool(self.momentum)]))
 
     def search(self, model, ball, t, clean): # yields what each start found
-        rng, moved = torch.Generator().manual_seed(self.seed), False
+        rng, moved, dtype = torch.Generator().manual_seed(self.seed), False, PRECISIONS[self.precision]
         starts = [ball.project(ball.x + ball.noise(rng)) if self.random_start else ball.x for _ in range(self.restarts)]
-        twin, at_once, dice = model if self.vary == 'same' else folded(model, ball.x, clean), max(1, self.rows//len(ball)), rng.get_state()
-        for i in range(0, len(starts), at_once):
-            group = starts[i:i + at_once]
+        twin = model if self.vary == 'same' else folded(model, ball.x, clean, dtype)
+        rows, dice = self.rows or at_once(ball.x), rng.get_state()
+        per_group = max(1, rows//len(ball))
+        margin = 0. if dtype is None else .008  # two steps of a score in bfloat16: in doubt, the last point
+        for i in range(0, len(starts), per_group):
+            group = starts[i:i + per_group]
             rng.set_state(dice)
-            rows = torch.arange(len(ball), device=t.device).repeat(len(group))
-            guide = twin if self.gradient == 'own' else GUIDES[self.gradient](model, ball.x[rows])
-            with torch.autocast(ball.x.device.type, PRECISIONS[self.precision], enabled=self.precision != 'float32'):
-                best, m = self.ascend(guide, twin, ball[rows], t[rows], torch.cat(group), rng)
+            image = torch.arange(len(ball), device=t.device).repeat(len(group))
+            guide = twin if self.gradient == 'own' else GUIDES[self.gradient](model, ball.x[image])
+            with torch.autocast(ball.x.device.type, dtype, enabled=dtype is not None):
+                *ends, m = self.ascend(guide, twin, ball[image], t[image], torch.cat(group), rng, rows)
             moved |= m
-            yield from best.split(len(ball))
+            for last, best, best_value in zip(*(end.split(len(ball)) for end in ends)):
+                v = yield last
+                if (doubt := best_value > v + margin).any(): yield torch.where(doubt.view(-1, 1, 1, 1), best, ball.x)
         if not moved: raise NoGradient(f"{self.name} could not move: the gradient of {type(model).__name__} is exactly zero at every image (a quantised or constant output, or an objective that is flat at its target). This is no robustness; use {'' if self.random_start else 'a random start, or '}an attack without gradients")
 
-    def slope(self, guide, ball, here, t, rng): # value and gradient at the points, averaged if asked for
-        if self.samples == 1: return gradient(guide, here, t, self.goal)
-        if self.vary == 'ball': found = [gradient(guide, ball.project(here + ball.noise(rng)), t, self.goal) for _ in range(self.samples)]
+    def slope(self, guide, ball, here, t, rng, rows): # value and gradient at the points, averaged if asked for
+        if self.gradient == 'clean masks': rows = len(here)  # held masks fit the whole batch only
+        parts = lambda z: map(torch.cat, zip(*(gradient(guide, *p, self.goal) for p in zip(z.split(rows), t.split(rows)))))
+        if self.samples == 1: return parts(here)
+        if self.vary == 'ball': found = [parts(ball.project(here + ball.noise(rng))) for _ in range(self.samples)]
         else:
             f = self.vary if callable(self.vary) else VARIATIONS[self.vary]
             found = [gradient(guide, here, t, self.goal, lambda x: f(x, rng)) for _ in range(self.samples)]
         return None, sum(g for _, g in found)
 
-    def ascend(self, guide, twin, ball, t, start, rng): # best points, and whether any moved
-        out, moved = start.clone(), False
-        margin = 0. if self.precision == 'float32' else .008  # two steps of a score in bfloat16: in doubt, the last point
+    def ascend(self, guide, twin, ball, t, start, rng, rows): # last points, the best before them with their values, and whether any moved
+        last, best, best_value, moved = start.clone(), start.clone(), torch.full_like(t, -torch.inf), False
         step = (2*ball.eps if self.schedule == 'auto' else 2.5*ball.eps/self.steps) if self.step_size is None else torch.full_like(ball.eps, self.step_size)
         state = dict(row=torch.arange(len(t), device=t.device), here=start, step=step, best=start.clone(), best_value=torch.full_like(t, -torch.inf))
         exact = self.samples == 1 and not self.momentum and self.schedule == 'fixed'  # then a start that stands still will go on to
-        for k in range(self.steps + 1):
-            final, grad = k == self.steps, None
-            if not final: value, grad = self.slope(guide, ball, state['here'], t, rng)
-            if final or guide is not twin or self.samples > 1: value = self.goal(scores(twin, state['here']).to(t.dtype), t)
+        for k in range(self.steps):
+            value, grad = self.slope(guide, ball, state['here'], t, rng, rows)
+            if guide is not twin or self.samples > 1: value = self.goal(scores(twin, state['here'], rows).to(t.dtype), t)
             better = value > state['best_value']
             state |= dict(value=value, improved=better, best_value=torch.where(better, value, state['best_value']))
             state['best'][better] = state['here'][better]
-            over = torch.full_like(better, final) if self.stop_at is None else final | (value >= self.stop_at)
-            if not final:
-                moved |= grad.any().item()
-                new = SCHEDULES[self.schedule](state, grad, ball, self, k)
-                if exact: over |= (new == state['here']).flatten(1).all(1)
-            if over.any() and (over.all() or self.gradient != 'clean masks'):  # held masks fit the whole batch only
-                best = (state['best_value'] > value + margin).view(-1, 1, 1, 1)
-                out[state['row'][over]] = torch.where(best, state['best'], state['here'])[over]
-                if over.all(): break
+            moved |= grad.any().item()
+            new = SCHEDULES[self.schedule](state, grad, ball, self, k)
+            over = torch.zeros_like(better) if self.stop_at is None else value >= self.stop_at
+            if exact: over |= (new == state['here']).flatten(1).all(1)
+            new = torch.where(over.view(-1, 1, 1, 1), state['here'], new)
+            if over.any() and (over.all() or self.gradient != 'clean masks'):
+                row = state['row'][over]
+                last[row], best[row], best_value[row] = new[over], state['best'][over], state['best_value'][over]
+                if over.all(): return last, best, best_value, moved
                 state, ball, t, new = {name: v[~over] for name, v in state.items()}, ball[~over], t[~over], new[~over]
             state['here'] = new
-        return out, moved
+        row = state['row']
+        last[row], best[row], best_value[row] = state['here'], state['best'], state['best_value']
+        return last, best, best_value, moved
 
 # %% ../nbs/05_attacks.ipynb #f1b91d94
 def FGSM(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
