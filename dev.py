@@ -202,8 +202,9 @@ def flaws(out, rendered):
 
 
 def undocumented(out, pages):
-    "Exported functions and classes whose signature, or the comment on one of its parameters, is not on their page"
+    "Exported functions and classes whose signature, or the comment on one of its parameters, is not on their page, or that have no comment on one"
     from importlib import import_module
+    from inspect import isfunction, signature
     from cprl_nb._modidx import d
     from fastcore.docments import docments
     wrong = []
@@ -213,8 +214,12 @@ def undocumented(out, pages):
             page, anchor = link.split('#')
             here = pages.get(out/page) or Page('')
             if anchor not in here.ids or not re.search(rf'(def|class) {name}\b', here.text): wrong.append(f"{page}: {name} has no signature there")
-            comments = [' '.join(c.split()) for c in docments(getattr(import_module(module), name)).values() if isinstance(c, str)]
+            obj = getattr(import_module(module), name)
+            told = docments(obj)
+            comments = [' '.join(c.split()) for c in told.values() if isinstance(c, str)]
             wrong += [f"{page}: {name} without the comment {c!r}" for c in comments if c not in here.text]
+            silent = [k for k, p in signature(obj).parameters.items() if told.get(k) is None and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and type(p.annotation).__name__ != 'Param'] if isfunction(obj) else []
+            wrong += [f"{page}: {name} says nothing of its parameter {k}" for k in silent]
     return wrong
 
 

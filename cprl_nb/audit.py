@@ -134,7 +134,7 @@ def _correlation(a, s): # (N,) and (M, N) -> (M,); 0 for a constant
 # %% ../nbs/08_audit.ipynb #d7de3ef0
 def resample(table:pd.DataFrame, # with a column scene
              draws:int=500, # bootstrap samples
-             seed:int=0
+             seed:int=0 # of the draws
     ) -> list: # of index arrays; empty with fewer than ten scenes
     "Draws of scenes"
     groups = list(table.groupby('scene').indices.values())
@@ -247,7 +247,7 @@ class Evidence:
 @dataclass(frozen=True)
 class Flag:
     "Something that should not be"
-    name:str
+    name:str # in a word or two
     seen:str # with the numbers
     why:str # it matters
     do:str # about it
@@ -255,67 +255,79 @@ class Flag:
 
 def _flat(p): return (p.slope > 1e-12) & (p.through < .01*p.slope) # images where the final sigmoid is
 
-def zero_gradient(e:Evidence) -> Flag|None:
+def zero_gradient(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "No gradient at all"
     share = max([(e.probe.slope < 1e-12).mean(), *(e.found[n].stuck for n in e.of('one step', 'iterative'))])
     if share > .05: return Flag('zero gradient', f'no gradient at {share:.0%} of the images', 'an attack along the gradient stands still there, whatever the network would do', 'look for rounding, argmax, hard masks or .detach(); attack by queries, by transfer, or along the gradient of a smooth stand-in', True)
 
-def wrong_gradient(e:Evidence) -> Flag|None:
+def wrong_gradient(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "Finite differences disagree"
     p = e.probe[(e.probe.predicted > 1e-6) & ~_flat(e.probe)]
     off = ((p.actual - p.predicted).abs() > .5*p.predicted).sum()/len(e.probe)
     if off > .25: return Flag('wrong gradient', f'at {off:.0%} of the images a step of {min(e.eps*255, 1)/10:g}/255 along the gradient changes the score by less than half or more than one and a half of what the gradient says (median {np.median(p.actual/p.predicted):.2f} of it)', 'the gradient is not the slope of the function on the way that an attack goes', 'average gradients over the ball, or attack along the gradient of a smooth stand-in', True)
 
-def saturated(e:Evidence) -> Flag|None:
+def saturated(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "The sigmoid is flat"
     share = _flat(e.probe).mean()
     if share > .25: return Flag('saturated', f'at {share:.0%} of the images the final sigmoid has a slope below 0.01', 'attacks of other libraries follow the score and stand still; those here leave the slope out', 'compare with attacks on the logit only')
 
-def random_output(e:Evidence) -> Flag|None:
+def random_output(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "Two runs differ"
     d = abs(e.clean - e.again).max()
     if d > 1e-4: return Flag('random output', f'the same images scored twice differ by up to {d:.2g}', 'one gradient is one of many, and the best of several scores is partly luck', "average gradients at the same image (samples=16, vary='same') and report the mean score over many runs")
 
-def shrunken(e:Evidence) -> Flag|None:
+def shrunken(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "Predictions hardly differ"
     ours, theirs = e.clean.std(), e.table.quality.std()
     if 1e-3 < ours < theirs/3: return Flag('shrunken output', f'the predictions have a standard deviation of {ours:.3f}, the scores of {theirs:.3f}', f'small changes look like robustness: the largest mean reach, {e.ends().width.mean():.3f}, is {e.ends().width.mean()/ours:.1f} of these deviations', 'read score changes in units of the spread, and SROCC before MSE')
 
-def constant(e:Evidence) -> Flag|None:
+def constant(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "Predictions do not differ"
     if e.clean.std() <= 1e-3: return Flag('constant output', f'the predictions have a standard deviation of {e.clean.std():.1g}', 'what says nothing cannot be attacked', 'train it, or find out why it collapsed')
 
 # %% ../nbs/08_audit.ipynb #1a9374b3
-def one_step(e:Evidence) -> Flag|None:
+def one_step(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "FGSM is further than PGD"
     one, many = e.of('one step'), e.of('iterative')
     if one and many and e.further(a := e.ends(one).width, b := e.ends(many).width):
         return Flag('one step is enough', f'FGSM moves scores by {a.mean():.3f} in the mean, the iterative attacks by {b.mean():.3f}', 'many steps can do what one does; if they do not, the gradient along the way misleads', 'average gradients over the ball, and use larger steps', True)
 
-def without_gradient(e:Evidence) -> Flag|None:
+def without_gradient(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "Noise, queries or transfer are further than white-box attacks"
     own = e.ends(white := e.of('one step', 'iterative')).width
     better = [n for n in e.of('floor', 'query', 'transfer') if white and e.further(e.found[n].width, own)]
     if better: return Flag('beaten without a gradient', '; '.join(f'{n} moves scores by {e.found[n].width.mean():.3f}' for n in better) + f' in the mean, the white-box attacks by {own.mean():.3f}', 'who sees the gradient knows more, and must do better', 'do not quote the white-box figure; find what hides the gradient', True)
 
-def adaptive(e:Evidence) -> Flag|None:
+def adaptive(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "An attack that knows the defence is further"
     own = e.ends(white := e.of('one step', 'iterative')).width
     better = [n for n in e.of('adaptive') if white and e.further(e.found[n].width, own)]
     if better: return Flag('adaptive is stronger', '; '.join(f'{n} moves scores by {e.found[n].width.mean():.3f}' for n in better) + f' in the mean, the standard attacks by {own.mean():.3f}', 'the standard attacks measured the mask and not the network', 'quote the adaptive figure, and look for a stronger one', True)
 
-def not_monotone(e:Evidence) -> Flag|None:
+def not_monotone(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "A larger ball gives less"
     at = sorted(e.curve)
     fell = [(a, b) for a, b in zip(at, at[1:]) if e.further(e.curve[a].width, e.curve[b].width)]
     if fell: return Flag('not monotone in ε', '; '.join(f'at {a*255:g}/255 scores move by {e.curve[a].width.mean():.3f}, at {b*255:g}/255 by {e.curve[b].width.mean():.3f}' for a, b in fell), 'the larger ball contains the smaller one', 'use smaller steps, more of them, and averaged gradients', True)
 
-def survives(e:Evidence) -> Flag|None:
+def survives(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "A large ball does not break it"
     if e.curve and max(e.curve) > 15.9/255 and (rho := e.srocc(e.curve[max(e.curve)])[0]) > 0:
         return Flag('survives ε = 16/255', f'SROCC is {rho:.2f} at ε = 16/255', 'at such an ε good photos can be made bad, and no ranking should be left', 'more steps at this ε; if that changes nothing, other attacks')
 
-def improving(e:Evidence) -> Flag|None:
+def improving(e:Evidence # all of it
+    ) -> Flag|None: # None: nothing to see
     "The dearest attack is further than the others"
     names = sorted(e.of('iterative'), key=lambda n: passes(next(r for r in e.rungs if r.name == n).make(e.eps, 0)))
     if len(names) > 1 and e.further(a := e.found[names[-1]].width, b := e.ends(names[:-1]).width):

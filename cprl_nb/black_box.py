@@ -65,7 +65,7 @@ def _recolour(ball, d, share, rng): # a change -> another, with a new square, â„
 
 # %% ../nbs/05b_black_box.ipynb #6fa3a245
 def bump(side:int, # of the square, px
-         rng:torch.Generator
+         rng:torch.Generator # says which
     ) -> torch.Tensor: # (side, side), of length 1
     "Half of it rises, half of it falls; lying or standing at random"
     def half(h, w): # rings around the middle

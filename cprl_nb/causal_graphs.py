@@ -191,13 +191,15 @@ class LinearSCM:
         return pd.DataFrame(data)
 
 # %% ../nbs/00_causal_graphs.ipynb #fdfe1579
-def total_effects(scm:LinearSCM) -> pd.DataFrame: # row: effect, column: cause
+def total_effects(scm:LinearSCM # the world
+    ) -> pd.DataFrame: # row: effect, column: cause
     "(I − B)⁻¹: how far each variable moves when another is raised by one"
     B = pd.DataFrame(0., index=scm.order, columns=scm.order)
     for v, causes in scm.weights.items(): B.loc[v, list(causes)] = list(causes.values())
     return pd.DataFrame(np.linalg.inv(np.eye(len(B)) - B.to_numpy()), index=scm.order, columns=scm.order)
 
-def covariance(scm:LinearSCM) -> pd.DataFrame: # of all variables
+def covariance(scm:LinearSCM # the world
+    ) -> pd.DataFrame: # of all variables
     "The covariance matrix of a linear SCM, exact"
     T = total_effects(scm)*pd.Series(scm.sd)  # what one standard deviation of each noise does
     return T @ T.T

@@ -295,14 +295,14 @@ def cprl_audit(
 from .interpretation import write_figures
 
 def evaluate_networks(model:list, # folders of runs, or "module:function"
-                      data:str|None=None, # as of `audit_images`, and root, split, size and resize too
-                      root:str|None=None,
-                      split:str|Path|None=None,
+                      data:str|None=None, # as of `audit_images`
+                      root:str|None=None, # as of `audit_images`
+                      split:str|Path|None=None, # as of `audit_images`
                       eps:float=1., # bound of the table's attacks, 8-bit steps
                       steps:int=10, # of PGD
                       n:int|None=None, # test images, drawn by the seed; None: all
-                      size:int|None=None,
-                      resize:int|None=None,
+                      size:int|None=None, # as of `audit_images`
+                      resize:int|None=None, # as of `audit_images`
                       csv:str|Path|None='runs/evaluation.csv', # the long table; None: not written
                       figures:str|Path|None=None, # folder for every picture; None: not drawn
                       seed:int=0, # of the draw and the attacks

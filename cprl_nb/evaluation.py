@@ -20,7 +20,9 @@ from .views import Images
 from .training import predict, srocc
 
 # %% ../nbs/07_evaluation.ipynb #fc0e71ed
-def plcc(a, b) -> float: # (N,) each; 0 for a constant
+def plcc(a, # (N,)
+         b # (N,)
+    ) -> float: # in [-1, 1]; 0 for a constant
     "Pearson's linear correlation; a constant prediction gets 0"
     return 0. if np.ptp(a) == 0 or np.ptp(b) == 0 else float(pearsonr(a, b).statistic)
 
@@ -81,7 +83,8 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
     return pd.DataFrame(rows).reindex(columns=RESULT_COLUMNS)
 
 # %% ../nbs/07_evaluation.ipynb #ff0a480b
-def describe_attack(r) -> str: # a row of the long table
+def describe_attack(r # row of the long table
+    ) -> str: # to print
     "An attack's name with its settings, e.g. PGD-10 1/255"
     if r.attack == 'clean': return 'clean'
     size = f'{r.eps:g}' if 'ℓ2' in r.attack else f'{r.eps*255:g}/255'

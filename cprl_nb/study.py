@@ -46,7 +46,9 @@ HARDENED = dict(adv_steps=2, adv_weight=.7, epochs=14, lr=5e-4)
 DEFENCES = {'plain, adversarial': CELLS['plain'] | HARDENED,
             'descending position all b=0.4 PNS, adversarial': CELLS['descending position all b=0.4 PNS step=fused turns=SF+NC'] | HARDENED} | {
             f'plain, adversarial {k}={v}': CELLS['plain'] | HARDENED | {k: v} for k, vs in dict(
-                adv_steps=(0, 1, 4), adv_eps=(.5, 2.), adv_objective=('squared error',)).items() for v in vs}
+                adv_steps=(0, 1, 4), adv_eps=(.5, 2.), adv_objective=('squared error',)).items() for v in vs} | {
+            f'{name}, adversarial adv_eps=2.0 average=0.99': CELLS[cell] | HARDENED | dict(adv_eps=2., average=.99) for name, cell in {
+                'plain': 'plain', 'descending position layer4 b=0.4 PNS': 'descending position layer4 b=0.4 PNS step=fused turns=SF+NC'}.items()}
 
 # %% ../nbs/11_study.ipynb #5d186fbd
 STUDY_RECIPES = {'small': dict(backbone='resnet18', weights='imagenet', size=112, resize=128, scale=(1., 1.25), epochs=6, batch_size=16, lr=1e-3, warmup=.1, precision='bfloat16'),

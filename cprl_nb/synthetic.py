@@ -64,25 +64,41 @@ def _encode(im, **kw):
 
 def _decode(code): return Image.open(io.BytesIO(code)).convert('RGB')
 
-def jpeg2000(im, rate, rng): # rate: compression ratio
+def jpeg2000(im:Image.Image, # RGB
+             rate:float, # compression ratio
+             rng:np.random.Generator # of what is random
+    ) -> Image.Image: # of the same size
     "JPEG 2000 compression, 9/7 wavelet"
     return _decode(_encode(im, format='JPEG2000', quality_mode='rates', quality_layers=[rate], irreversible=True))
 
-def jpeg(im, quality, rng): # quality: 1 to 95
+def jpeg(im:Image.Image, # RGB
+         quality:int, # 1 to 95
+         rng:np.random.Generator # of what is random
+    ) -> Image.Image: # of the same size
     "JPEG compression"
     return _decode(_encode(im, format='JPEG', quality=quality))
 
-def white_noise(im, std, rng): # std: in 8-bit steps
+def white_noise(im:Image.Image, # RGB
+                std:float, # standard deviation, 8-bit steps
+                rng:np.random.Generator # of what is random
+    ) -> Image.Image: # of the same size
     "Gaussian white noise on each channel"
     x = np.asarray(im) + rng.normal(0, std, (im.height, im.width, 3))
     return Image.fromarray(x.round().clip(0, 255).astype(np.uint8))
 
-def gaussian_blur(im, std, rng): # std: in pixels
+def gaussian_blur(im:Image.Image, # RGB
+                  std:float, # standard deviation, px
+                  rng:np.random.Generator # of what is random
+    ) -> Image.Image: # of the same size
     "Gaussian blur"
     return im.filter(ImageFilter.GaussianBlur(std))
 
 # %% ../nbs/03b_synthetic.ipynb #90ed505d
-def fast_fading(im, errors, rng, tries=100): # errors: number of flipped bits
+def fast_fading(im:Image.Image, # RGB
+                errors:int, # number of flipped bits
+                rng:np.random.Generator, # of what is random
+                tries:int=100 # draws of positions, until the stream can be decoded
+    ) -> Image.Image: # of the same size
     "Bit errors in a JPEG 2000 stream of 2.5 bits a pixel"
     code = _encode(im, format='JPEG2000', quality_mode='rates', quality_layers=[24/2.5], irreversible=True, no_jp2=True)
     start = code.index(b'\xff\x93') + 2  # start of data

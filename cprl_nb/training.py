@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 from . import __version__
 from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
@@ -60,6 +61,7 @@ class Config:
     lr:float=1e-4 # AdamW's learning rate at its peak
     weight_decay:float=1e-2 # AdamW's weight decay
     warmup:float=0.1 # share of the steps with rising learning rate; then a cosine to zero
+    average:float=0. # decay of a running mean of the weights, per step, that is then scored and kept instead of them; 0: none
     patience:int=0 # stop after so many epochs without a better validation SROCC; 0: never
     seed:int=0 # of the split, the crops, the order and the initial weights
     precision:str='float32' # of the features in training: float32 or bfloat16 (autocast)
@@ -76,6 +78,7 @@ class Config:
         if set(self.turns.split(',')) - set(TURNS): raise ValueError(f"turns = {self.turns!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
         for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
             if getattr(self, name) is not None and getattr(self, name) <= 0: raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
+        if not 0 <= self.average < 1: raise ValueError(f"average = {self.average:g}: expected the decay of a mean over steps, such as 0.99, or 0 for none")
         if self.adv_steps < 0: raise ValueError(f"adv_steps = {self.adv_steps}: expected 0 (no adversarial training) or more")
         if not 0 < self.adv_eps <= 127: raise ValueError(f"adv_eps = {self.adv_eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
         if not 0 <= self.adv_weight <= 1: raise ValueError(f"adv_weight = {self.adv_weight:g}: expected a share, from 0 to 1")
@@ -148,7 +151,9 @@ def _update(loss, params, *opts): # one step that moves `params` and nothing els
 # %% ../nbs/06_training.ipynb #cddea416
 class Players:
     "The two sides of Eq. 14, each with its optimiser"
-    def __init__(self, model:QualityModel, cfg:Config):
+    def __init__(self,
+                 model:QualityModel, # both sides' parameters are in it
+                 cfg:Config): # how they play
         self.model, self.cfg = model, cfg
         self.game = cfg.model == 'cprl' and cfg.pns
         if self.game and not model.can_intervene:
@@ -158,6 +163,7 @@ class Players:
         self.turns = cfg.turns.split(',') if self.game else ['none']
         self.opt = torch.optim.AdamW(self.network, cfg.lr, weight_decay=cfg.weight_decay)
         self.opt_max = torch.optim.AdamW(self.interventions, cfg.lr, weight_decay=cfg.weight_decay, maximize=True) if self.game else None
+        self.mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(cfg.average), use_buffers=True) if cfg.average else None
 
     def set_lr(self, lr):
         for opt in filter(None, (self.opt, self.opt_max)):
@@ -216,7 +222,9 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             out.append(scores(model, x if attack is None else attack(model, x, y)).float().cpu())
     return torch.cat(out).numpy()
 
-def srocc(a, b) -> float: # (N,) each; 0 for a constant
+def srocc(a, # (N,)
+          b # (N,)
+    ) -> float: # in [-1, 1]; 0 for a constant
     "Spearman's rank order correlation; a constant prediction orders nothing and gets 0"
     if np.ptp(a) == 0 or np.ptp(b) == 0: return 0.
     return float(spearmanr(a, b).statistic)
@@ -269,16 +277,24 @@ def _restore_opt(opt, tensors, prefix):
             state.setdefault(int(i), {})[k] = v
     opt.load_state_dict({**opt.state_dict(), 'state': state})
 
-def save_state(run, players, rows): # `rows`: the epochs so far
+def save_state(run:Path, # the run's folder
+               players:Players, # network, optimisers and mean
+               rows:list): # the epochs so far
+    "Leave all that is needed to go on"
     tensors = {f'model.{k}': v for k, v in players.model.state_dict().items()} | _opt_tensors(players.opt, 'min')
     if players.opt_max: tensors |= _opt_tensors(players.opt_max, 'max')
+    if players.mean: tensors |= {f'mean.{k}': v for k, v in players.mean.state_dict().items()}
     save_safetensors(tensors | {'epochs': torch.tensor(len(rows))}, run/'state'/'last.safetensors')
 
-def load_state(run, players): # returns the number of finished epochs
+def load_state(run:Path, # the run's folder
+               players:Players # what is put where it was
+    ) -> int: # number of finished epochs
+    "Go back to a saved state"
     tensors = load_safetensors(run/'state'/'last.safetensors')
     players.model.load({k[6:]: v for k, v in tensors.items() if k.startswith('model.')}, run/'state')
     _restore_opt(players.opt, tensors, 'min')
     if players.opt_max: _restore_opt(players.opt_max, tensors, 'max')
+    if players.mean: players.mean.load_state_dict({k[5:]: v for k, v in tensors.items() if k.startswith('mean.')})
     return int(tensors['epochs'])
 
 # %% ../nbs/06_training.ipynb #8cf19e2f
@@ -332,15 +348,17 @@ def fit(data:IQASet, # images with scores
                 t = epoch*per_epoch + i
                 players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
                 losses.append(players.step(x.to(device), y.to(device), t))
+                if players.mean: players.mean.update_parameters(model)
                 if not all(map(math.isfinite, losses[-1].values())): raise ValueError(f"{run}: the loss is not finite at step {t}; lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
                 bar.update()
                 bar.set_postfix(loss=f"{losses[-1]['mse']:.4f}", **{k: f'{v:.3f}' for k, v in (rows[-1] if rows else {}).items() if 'srocc' in k})
-            s = predict(model, val)
+            shown = players.mean.module if players.mean else model
+            s = predict(shown, val)
             rows.append(dict(epoch=epoch, **pd.DataFrame(losses).mean().to_dict(), val_srocc=srocc(val.data.table.raw, s), val_std=float(s.std())))
-            if cfg.adv_steps: rows[-1]['val_adv_srocc'] = srocc(val.data.table.raw, predict(model, val, PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)))
+            if cfg.adv_steps: rows[-1]['val_adv_srocc'] = srocc(val.data.table.raw, predict(shown, val, PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)))
             if merit(rows[-1]) > best:
                 best = merit(rows[-1])
-                save_safetensors(model.state_dict(), run/'model.safetensors')
+                save_safetensors(shown.state_dict(), run/'model.safetensors')
             with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
             if cfg.patience and since() >= cfg.patience: break
             if time.time() - saved >= save_every and epoch + 1 < cfg.epochs:

@@ -47,7 +47,8 @@ def crop_view(x:torch.Tensor, # (3, H, W), uint8
     return TF.to_dtype(x[:, top:top + size, left:left + size], scale=True)
 
 # %% ../nbs/03d_views.ipynb #ecb1bb44
-def area_box(h:int, w:int, # the image, px
+def area_box(h:int, # height of the image, px
+             w:int, # its width, px
              scale:tuple, # range of the share of its area
              rng:np.random.Generator, # says where
              ratio:tuple=(3/4, 4/3) # range of width by height
