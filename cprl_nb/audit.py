@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FAMILIES', 'GUIDED', 'FLOOR', 'EPSILONS', 'BUDGETS', 'GRADIENT', 'MARGIN', 'FLAGS', 'STRONG', 'Noise', 'Rung',
-           'ladder', 'passes', 'gains', 'turned', 'resample', 'measures', 'interval', 'Found', 'climb', 'probe',
-           'Evidence', 'Flag', 'zero_gradient', 'wrong_gradient', 'saturated', 'random_output', 'shrunken', 'constant',
-           'one_step', 'without_gradient', 'adaptive', 'not_monotone', 'survives', 'improving', 'verdict', 'Shelf',
-           'Report', 'audit', 'curve_figure', 'interval_figure', 'write_report', 'load_scorer']
+           'ladder', 'passes', 'gains', 'turned', 'measures', 'Found', 'climb', 'probe', 'Evidence', 'Flag',
+           'zero_gradient', 'wrong_gradient', 'saturated', 'random_output', 'shrunken', 'constant', 'one_step',
+           'without_gradient', 'adaptive', 'not_monotone', 'survives', 'improving', 'verdict', 'Shelf', 'Report',
+           'audit', 'curve_figure', 'interval_figure', 'write_report', 'load_scorer']
 
 # %% ../nbs/08_audit.ipynb #96813459
 import hashlib, importlib, json, sys
@@ -27,8 +27,8 @@ from .attacks import APGD, FGSM, OBJECTIVES, PGD, Attack, NoGradient, check_eps,
 from .black_box import NES, BlackBox, ScoreBoundary, Square, Transfer
 from .data import atomic, write_text
 from .views import Images
-from .evaluation import RESULT_COLUMNS, to_markdown, worst_scores
-from .reach import Interval, stability, worst_targets
+from .evaluation import RESULT_COLUMNS, interval, resample, to_markdown, worst_scores
+from .reach import Interval, correlations, stability, worst_targets
 from .soft_rank import ChannelActivation
 from .training import load_run, pick_device
 
@@ -125,32 +125,14 @@ def turned(low:np.ndarray, # lowest scores (N,)
     ) -> np.ndarray: # (N,)
     "The low end where y is above the centre, the high end below it; the centre with the lower SROCC"
     both = [worst_scores(np.stack([low, high]), y, c) for c in (.5, np.median(y))]
-    return min(both, key=lambda s: _correlation(rankdata(y), rankdata(s[None], axis=1))[0])
-
-def _correlation(a, s): # (N,) and (M, N) -> (M,); 0 for a constant
-    s, a = s - s.mean(1, keepdims=True), a - a.mean()
-    return s@a/np.maximum(np.linalg.norm(s, axis=1)*np.linalg.norm(a), 1e-30)
+    return min(both, key=lambda s: correlations(rankdata(y), rankdata(s[None], axis=1))[0])
 
 # %% ../nbs/08_audit.ipynb #d7de3ef0
-def resample(table:pd.DataFrame, # with a column scene
-             draws:int=500, # bootstrap samples
-             seed:int=0 # of the draws
-    ) -> list: # of index arrays; empty with fewer than ten scenes
-    "Draws of scenes"
-    groups = list(table.groupby('scene').indices.values())
-    rng = np.random.default_rng(seed)
-    return [np.concatenate([groups[g] for g in rng.integers(len(groups), size=len(groups))]) for _ in range(draws*(len(groups) >= 10))]
-
 def measures(t:pd.DataFrame, # with columns raw and quality (N rows)
              s:np.ndarray # scores (M, N)
     ) -> dict: # name -> (M,)
     "SROCC, PLCC and MSE of several sets of scores"
-    return {'SROCC': _correlation(rankdata(t.raw), rankdata(s, axis=1)), 'PLCC': _correlation(t.raw.to_numpy(), s), 'MSE': np.square(s - t.quality.to_numpy()).mean(1)}
-
-def interval(values, # one for each draw (draws, ...)
-    ) -> tuple: # low and high end; NaN without draws
-    "The middle 95 %"
-    return tuple(np.quantile(values, [.025, .975], axis=0)) if len(values) else (np.nan, np.nan)
+    return {'SROCC': correlations(rankdata(t.raw), rankdata(s, axis=1)), 'PLCC': correlations(t.raw.to_numpy(), s), 'MSE': np.square(s - t.quality.to_numpy()).mean(1)}
 
 # %% ../nbs/08_audit.ipynb #e842b0b9
 @dataclass
@@ -236,7 +218,7 @@ class Evidence:
 
     def ranked(self, found): # SROCC of the turned scores: its value, and in each draw
         s = turned(found.low, found.high, self.table.quality)
-        value = lambda i=slice(None): _correlation(rankdata(self.table.raw.to_numpy()[i]), rankdata(s[None, i], axis=1))[0]
+        value = lambda i=slice(None): correlations(rankdata(self.table.raw.to_numpy()[i]), rankdata(s[None, i], axis=1))[0]
         return value(), np.array([value(i) for i in self.picks])
 
     def srocc(self, found): # and its interval
