@@ -171,7 +171,8 @@ def cprl_study(
     cells:Param("names of cells, separated by semicolons; all but the defences if not given", str)=None,
     names:Param("print the names of the cells and stop", store_true)=False,
     strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all", store_true)=False,
-    audit:Param("audit 64 of the test images instead, with this budget", str, choices=list(BUDGETS))=None,
+    audit:Param("audit n of the test images instead, with this budget", str, choices=list(BUDGETS))=None,
+    n:Param("with --audit: test images, drawn by the seed; all there are if fewer", int)=64,
     out:Param("folder for the runs", str)='runs/study',
     csv:Param("table that the results are added to; readings.csv or audits.csv in `out` if not given", str)=None,
     recipe:Param("backbone, size and length of training", str, choices=list(STUDY_RECIPES))='cpu',
@@ -181,13 +182,14 @@ def cprl_study(
     if names: return print('\n'.join(CELLS | DEFENCES))
     with one_line_errors('cprl_study'):
         if root is None: raise ValueError("--root is missing: the folder ChallengeDB_release of LIVE In the Wild, as downloaded")
+        if n < 1: raise ValueError(f"n = {n}: expected at least one image")
         todo = {c: cell_config(c, recipe, seed) for c in ([c.strip() for c in cells.split(';')] if cells else CELLS)}
         images = livec(root)
         parts = read_split(images, split) if split else split_by_scene(images, seed)
         for i, (cell, cfg) in enumerate(todo.items()):
             start = time.time()
             name = split and Path(split).name
-            if audit: rows = audit_cell(cell, cfg, images, parts, out, csv or Path(out)/'audits.csv', audit, split=name)
+            if audit: rows = audit_cell(cell, cfg, images, parts, out, csv or Path(out)/'audits.csv', audit, n, split=name)
             else: rows = run_cell(cell, cfg, images, parts, out, csv or Path(out)/'readings.csv', *((STRENGTH, 64) if strength else (ATTACKS, None)), split=name)
             shown = rows.verdict.iloc[0] if audit and len(rows) else ', '.join(f'{describe_attack(r)}: {r.value:.3f}' for r in rows[rows.metric == 'SROCC'].itertuples())
             print(f"[{i + 1}/{len(todo)}] {cell}: {shown or 'done before'} ({time.time() - start:.0f} s)", flush=True)
