@@ -46,7 +46,7 @@ HARDENED = dict(adv_steps=2, adv_weight=.7, epochs=14, lr=5e-4)
 DEFENCES = {'plain, adversarial': CELLS['plain'] | HARDENED,
             'descending position all b=0.4 PNS, adversarial': CELLS['descending position all b=0.4 PNS step=fused turns=SF+NC'] | HARDENED} | {
             f'plain, adversarial {k}={v}': CELLS['plain'] | HARDENED | {k: v} for k, vs in dict(
-                adv_steps=(0, 1, 4), adv_eps=(.5, 2.), adv_objective=('squared error',)).items() for v in vs} | {
+                adv_steps=(0, 1, 4), adv_eps=(.5, 2., 4.), adv_objective=('squared error',)).items() for v in vs} | {
             f'{name}, adversarial adv_eps=2.0 average=0.99': CELLS[cell] | HARDENED | dict(adv_eps=2., average=.99) for name, cell in {
                 'plain': 'plain', 'descending position layer4 b=0.4 PNS': 'descending position layer4 b=0.4 PNS step=fused turns=SF+NC'}.items()}
 
