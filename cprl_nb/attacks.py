@@ -62,7 +62,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     return s
 
 def at_once(x:torch.Tensor # images (B, 3, H, W)
-    ) -> int: # as many as have the pixels of 64 of 224 × 224, on a CPU of 8: what its cache holds
+    ) -> int: # as many as have the pixels of 64 of 224 × 224, on a CPU of 8
     "How many images to send through a network together"
     return max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
 
