@@ -62,6 +62,7 @@ def is_noise(output):
 
 
 def run(names, flags):
+    import matplotlib
     from execnb.nbio import read_nb, write_nb
     from execnb.shell import CaptureShell
     from nbdev.clean import clean_nb
@@ -74,7 +75,7 @@ def run(names, flags):
         os.chdir(path.parent)
         start = time.time()
         shell = CaptureShell(path)
-        shell.run_all(nb, exc_stop=True, preproc=skipped)
+        with matplotlib.rc_context(): shell.run_all(nb, exc_stop=True, preproc=skipped)  # a size of figures stays in its notebook
         for c in nb.cells:
             if c.cell_type == 'code': c.outputs = [o for o in c.get('outputs', []) if not is_noise(o)]
         clean_nb(nb, clean_ids=True)

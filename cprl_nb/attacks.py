@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'device_of', 'frozen',
            'check_inputs', 'scores', 'at_once', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
-           'NoGradient', 'Stem', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
+           'NoGradient', 'Flat', 'Stem', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/05_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Callable
 import torch
@@ -180,35 +181,65 @@ class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
 # %% ../nbs/05_attacks.ipynb #cf7ed57d
-class Stem(nn.Module):
-    "A strided convolution of few channels, with another way for its gradient"
+def _plain(conv): return conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
+
+class _Laid:
+    "A convolution at stride 1 whose weights are laid out for the processor at the first call, for all that follow"
+    def __init__(self, weight, bias, padding):
+        self.weight, self.bias, self.padding, self.ready = weight.contiguous(memory_format=torch.channels_last), bias, list(padding), None
+
+    def __call__(self, x):
+        x = x.to(self.weight.dtype, memory_format=torch.channels_last)
+        if x.dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available(): return nn.functional.conv2d(x, self.weight, self.bias, padding=self.padding)
+        if self.ready is None: self.ready = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, [1, 1], [1, 1], 1, list(x.shape))
+        return torch.ops.mkldnn._convolution_pointwise(x, self.ready, self.bias, self.padding, [1, 1], [1, 1], 1, 'none', [], '')
+
+class _Own(torch.autograd.Function):
+    "There in one's own way, and back"
+    @staticmethod
+    def forward(ctx, x, there, back):
+        ctx.back, ctx.shape = back, x.shape
+        return there(x)
+
+    @staticmethod
+    def backward(ctx, grad): return ctx.back(grad, ctx.shape), None, None
+
+class Flat(nn.Module):
+    "A convolution at stride 1, whose gradient is one as well"
     def __init__(self, conv:nn.Conv2d): # one that `fits`
         super().__init__()
+        weight = conv.weight.detach()
+        self.there, self.back = _Laid(weight, conv.bias, conv.padding), _Laid(weight.flip(2, 3).transpose(0, 1), None, [k - 1 - p for k, p in zip(conv.kernel_size, conv.padding)])
+
+    @staticmethod
+    def fits(conv): return _plain(conv) and conv.stride == (1, 1) and all(p < k for k, p in zip(conv.kernel_size, conv.padding))
+
+    def forward(self, x): return _Own.apply(x, self.there, lambda grad, shape: self.back(grad))
+
+class Stem(nn.Module):
+    "A strided convolution of few channels and the pooling after it, in small parts and with another way for its gradient"
+    def __init__(self, conv:nn.Conv2d, # one that `fits`
+                 pool:nn.Module=nn.Identity()): # what follows
+        super().__init__()
         k, s = conv.kernel_size[0], conv.stride[0]
-        self.conv = conv
+        self.conv, self.pool = conv, pool
         weight = nn.functional.pixel_unshuffle(nn.functional.pad(conv.weight.detach(), (0, -k % s)*2), s)
-        self.register_buffer('back', weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last))
+        self.gradient = _Laid(weight.flip(2, 3).transpose(0, 1), None, [weight.shape[-1] - 1]*2)
 
     @staticmethod
     def fits(conv): # is it one whose gradient would be slow?
         k, s, p = conv.kernel_size, conv.stride, conv.padding
-        return (conv.in_channels <= 4 and conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == 'zeros' and not isinstance(p, str)
-                and k[0] == k[1] > s[0] == s[1] > 1 and p[0] == p[1])
+        return _plain(conv) and conv.in_channels <= 4 and k[0] == k[1] > s[0] == s[1] > 1 and p[0] == p[1]
 
-    def forward(self, x): return _StemFunction.apply(x, self)
-
-class _StemFunction(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, stem):
-        ctx.stem, ctx.shape = stem, x.shape
-        return stem.conv(x)
-
-    @staticmethod
-    def backward(ctx, grad):
-        back, (height, width), s, p = ctx.stem.back, ctx.shape[-2:], ctx.stem.conv.stride[0], ctx.stem.conv.padding[0]
-        g = nn.functional.pixel_shuffle(nn.functional.conv2d(grad.to(back.dtype), back, padding=back.shape[-1] - 1), s)
+    def back(self, grad, shape):
+        (height, width), s, p = shape[-2:], self.conv.stride[0], self.conv.padding[0]
+        g = nn.functional.pixel_shuffle(self.gradient(grad), s)
         g = nn.functional.pad(g, (0, max(0, p + width - g.shape[-1]), 0, max(0, p + height - g.shape[-2])))  # the edge that no window reaches
-        return g[..., p:p + height, p:p + width], None
+        return g[..., p:p + height, p:p + width]
+
+    def forward(self, x):
+        n = max(1, 2**20*self.conv.stride[0]**2//(self.conv.out_channels*x[0, 0].numel()))  # maps of some 4 MB, the size of a cache
+        return torch.cat([self.pool(_Own.apply(part, self.conv, self.back)) for part in x.split(n)])
 
 class _Tracer(fx.Tracer):
     "Goes only into modules with a batch normalisation inside"
@@ -227,26 +258,34 @@ def folded(model:nn.Module, # in evaluation mode
     before = [(m, vars(m).copy()) for m in entered]
     try:
         with torch.enable_grad(): twin = fx.GraphModule(model, tracer.trace(model))
-        part = dict(twin.named_modules())
-        for node in list(twin.graph.nodes):
-            bn, conv = part.get(node.target), part.get(getattr(node.args[0], 'target', None)) if node.args else None
-            if node.op != 'call_module' or not isinstance(bn, nn.BatchNorm2d) or type(conv) is not nn.Conv2d or len(node.args[0].users) > 1 or bn.running_mean is None: continue
-            new = fuse_conv_bn_eval(conv, bn).to(memory_format=torch.channels_last).requires_grad_(False)
-            twin.add_submodule(name := f'folded_{node.name}', Stem(new) if x.device.type == 'cpu' and Stem.fits(new) else new)
-            node.args[0].target = name
+        part, made = dict(twin.named_modules()), {}
+        is_a = lambda node, kind: isinstance(node, fx.Node) and node.op == 'call_module' and type(part.get(node.target)) is kind
+        def drop(node): # its input goes where its result went
             node.replace_all_uses_with(node.args[0])
             twin.graph.erase_node(node)
         for pool in list(twin.graph.nodes): # the ReLU before a maximum does the same after it, where there are fewer numbers
-            relu = pool.args[0] if pool.op == 'call_module' and pool.args else None
-            if not isinstance(part.get(pool.target), nn.MaxPool2d) or not isinstance(part.get(getattr(relu, 'target', None)), nn.ReLU) or len(relu.users) > 1: continue
+            relu = pool.args[0] if is_a(pool, nn.MaxPool2d) else None
+            if not is_a(relu, nn.ReLU) or len(relu.users) > 1: continue
             relu.replace_all_uses_with(relu.args[0])
             pool.append(relu)
             pool.replace_all_uses_with(relu)
             relu.args = (pool,)
+        for bn in list(twin.graph.nodes):
+            conv = bn.args[0] if is_a(bn, nn.BatchNorm2d) else None
+            if not is_a(conv, nn.Conv2d) or len(conv.users) > 1 or part[bn.target].running_mean is None: continue
+            new, kind = fuse_conv_bn_eval(part[conv.target], part[bn.target]).to(memory_format=torch.channels_last).requires_grad_(False), lambda conv: conv
+            if x.device.type == 'cpu': kind = next((k for k in (Stem, Flat) if k.fits(new)), kind)
+            if kind is Stem and len(bn.users) == 1 and is_a(pool := next(iter(bn.users)), nn.MaxPool2d):
+                kind = partial(Stem, pool=part[pool.target])
+                drop(pool)
+            conv.target = f'folded_{bn.name}'
+            made[conv.target] = new, kind
+            twin.add_submodule(conv.target, kind(new))
+            drop(bn)
         twin.recompile()
         if not torch.allclose(twin(x[:2]), s[:2], atol=1e-4): return model
-        for name, m in twin.named_children():
-            if name.startswith('folded_'): m.to(dtype)
+        if dtype:
+            for name, (new, kind) in made.items(): setattr(twin, name, kind(new.to(dtype)))
         return twin
     except Exception: return model  # code that torch.fx cannot follow, of any kind
     finally:
