@@ -191,13 +191,16 @@ def _plain(conv): return conv.groups == 1 and conv.dilation == (1, 1) and conv.p
 
 class _Laid:
     "A convolution at stride 1 whose weights are laid out for the processor at the first call, for all that follow"
-    def __init__(self, weight, bias, padding):
-        self.weight, self.bias, self.padding, self.ready = weight.contiguous(memory_format=torch.channels_last), bias, list(padding), None
+    def __init__(self, weight, bias, padding, turned=False): # turned: the one that goes back
+        self.weight, self.bias, self.padding, self.turned, self.ready = weight, bias, list(padding), turned, None
 
     def __call__(self, x):
         x = x.to(self.weight.dtype, memory_format=torch.channels_last)
-        if x.dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available(): return nn.functional.conv2d(x, self.weight, self.bias, padding=self.padding)
-        if self.ready is None: self.ready = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, [1, 1], [1, 1], 1, list(x.shape))
+        own = torch.backends.mkldnn.is_available() and (x.dtype is torch.float32 or x.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        if self.ready is None:
+            weight = self.weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last) if self.turned else self.weight
+            self.ready = torch.ops.mkldnn._reorder_convolution_weight(weight, self.padding, [1, 1], [1, 1], 1, list(x.shape)) if own else weight
+        if not own: return nn.functional.conv2d(x, self.ready, self.bias, padding=self.padding)
         return torch.ops.mkldnn._convolution_pointwise(x, self.ready, self.bias, self.padding, [1, 1], [1, 1], 1, 'none', [], '')
 
 class _Own(torch.autograd.Function):
@@ -215,7 +218,7 @@ class Flat(nn.Module):
     def __init__(self, conv:nn.Conv2d): # one that `fits`
         super().__init__()
         weight = conv.weight.detach()
-        self.there, self.back = _Laid(weight, conv.bias, conv.padding), _Laid(weight.flip(2, 3).transpose(0, 1), None, [k - 1 - p for k, p in zip(conv.kernel_size, conv.padding)])
+        self.there, self.back = _Laid(weight, conv.bias, conv.padding), _Laid(weight, None, [k - 1 - p for k, p in zip(conv.kernel_size, conv.padding)], turned=True)
 
     @staticmethod
     def fits(conv): return _plain(conv) and conv.stride == (1, 1) and all(p < k for k, p in zip(conv.kernel_size, conv.padding))
@@ -230,7 +233,7 @@ class Stem(nn.Module):
         k, s = conv.kernel_size[0], conv.stride[0]
         self.conv, self.pool = conv, pool
         weight = nn.functional.pixel_unshuffle(nn.functional.pad(conv.weight.detach(), (0, -k % s)*2), s)
-        self.gradient = _Laid(weight.flip(2, 3).transpose(0, 1), None, [weight.shape[-1] - 1]*2)
+        self.gradient = _Laid(weight, None, [weight.shape[-1] - 1]*2, turned=True)
 
     @staticmethod
     def fits(conv): # is it one whose gradient would be slow?
@@ -508,12 +511,12 @@ class PGD(Attack):
             value = self.goal(s, t)
             better = value > state['best_value']
             state |= dict(value=value, improved=better, best_value=torch.where(better, value, state['best_value']))
-            state['best'][better] = state['here'][better]
-            moved |= grad.any().item()
+            state['best'] = state['here'] if better.all() else torch.where(better.view(-1, 1, 1, 1), state['here'], state['best'])
+            moved = moved or grad.any().item()
             new = SCHEDULES[self.schedule](state, grad, ball, self, k)
             over = torch.zeros_like(better) if self.stop_at is None else value >= self.stop_at
             if exact: over |= (new == state['here']).flatten(1).all(1)
-            new = torch.where(over.view(-1, 1, 1, 1), state['here'], new)
+            if over.any(): new = torch.where(over.view(-1, 1, 1, 1), state['here'], new)
             if over.any() and (over.all() or self.gradient != 'clean masks'):
                 row = state['row'][over]
                 last[row], best[row], best_value[row] = new[over], state['best'][over], state['best_value'][over]
