@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'device_of', 'frozen',
            'check_inputs', 'scores', 'at_once', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
-           'NoGradient', 'Flat', 'Stem', 'folded', 'on_scale', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
+           'NoGradient', 'Flat', 'Stem', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/05_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
@@ -55,12 +55,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     ) -> torch.Tensor: # (B,), checked
     "The model's scores, refused if they have another shape or are not finite"
     if rows and len(x) > rows: return torch.cat([scores(model, part) for part in x.split(rows)])
-    version = None if x.is_inference() else x._version
-    try: s = model(x)
-    except RuntimeError as e:
-        if 'leaf Variable that requires grad' not in str(e): raise
-        version = -1
-    if version not in (None, x._version): raise ValueError(f'{type(model).__name__} changes its input in place; give it a copy, e.g. x = x - mean for x -= mean')
+    s = model(x)
     if not torch.is_tensor(s) or s.shape != x.shape[:1]:
         got = tuple(s.shape) if torch.is_tensor(s) else type(s).__name__
         raise ValueError(f"{type(model).__name__} returned {got} for {len(x)} images: expected scores of shape ({len(x)},); `models.Adapted` can make them so")
@@ -172,16 +167,15 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
              t:torch.Tensor, # targets (B,)
              objective:Callable, # (score, target) -> value to ascend
              vary:Callable=lambda x: x # what happens to the images first
-    ) -> tuple: # scores (B,) and gradient (B, 3, H, W)
-    "Scores, and the direction in which an objective of them grows"
+    ) -> tuple: # value (B,) and gradient (B, 3, H, W)
+    "Value and direction of an objective"
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        s = skip_sigmoid(scores(model, vary(x))).to(x.dtype)
-        value = objective(s, t)
+        value = objective(skip_sigmoid(scores(model, vary(x))).to(x.dtype), t)
         if not value.requires_grad: raise NoGradient(f"{type(model).__name__}'s scores do not depend on the image by any differentiable path: no gradient to attack along")
         grad, = torch.autograd.grad(value.sum(), x)
     if not grad.sum().isfinite() and not grad.isfinite().all(): raise NoGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {(~grad.flatten(1).isfinite().all(1)).sum()} of {len(x)} images, as that of a square root at 0: add a small constant inside it")
-    return s.detach(), grad
+    return value.detach(), grad
 
 class NoGradient(ValueError):
     "An attack along the gradient could not move"
@@ -257,13 +251,14 @@ class _Tracer(fx.Tracer):
 @torch.no_grad()
 def folded(model:nn.Module, # in evaluation mode
            x:torch.Tensor, # images, two of which it is compared on
+           s:torch.Tensor, # their scores (B,)
            dtype:torch.dtype|None=None # of the folded convolutions, for use under autocast; None: the network's own
     ) -> nn.Module: # the twin; the model itself where there is none
     "The same function with each batch normalisation inside the convolution before it"
     tracer = _Tracer()
     entered = [m for n, m in model.named_modules() if not n or not tracer.is_leaf_module(m, n)]
     if tracer.is_leaf_module(model, '') or any(m._forward_hooks or m._forward_pre_hooks for m in entered): return model
-    before, s = [(m, vars(m).copy()) for m in entered], scores(model, x[:2])
+    before = [(m, vars(m).copy()) for m in entered]
     try:
         with torch.enable_grad(): twin = fx.GraphModule(model, tracer.trace(model))
         part, made = dict(twin.named_modules()), {}
@@ -291,7 +286,7 @@ def folded(model:nn.Module, # in evaluation mode
             twin.add_submodule(conv.target, kind(new))
             drop(bn)
         twin.recompile()
-        if not torch.allclose(twin(x[:2]), s, atol=1e-4): return model
+        if not torch.allclose(twin(x[:2]), s[:2], atol=1e-4): return model
         if dtype:
             for name, (new, kind) in made.items(): setattr(twin, name, kind(new.to(dtype)))
         return twin
@@ -300,27 +295,9 @@ def folded(model:nn.Module, # in evaluation mode
         for m, attributes in before: vars(m).update(attributes)  # what the network's code has set while it was followed
 
 # %% ../nbs/05_attacks.ipynb #a7aea151
-class _Clean:
-    "Scores of the unchanged images, each computed when it is first asked for"
-    def __init__(self, model, x): self.model, self.x, self.s = model, x, torch.full_like(x[:, 0, 0, 0], torch.nan)
-
-    def __call__(self, rows=slice(None)):
-        new = torch.zeros_like(self.s, dtype=torch.bool)
-        new[rows] = self.s[rows].isnan()
-        if new.any(): self.s[new] = on_scale(self.model, scores(self.model, self.x if new.all() else self.x[new], at_once(self.x)).to(self.s))
-        return self.s[rows]
-
-def on_scale(model:nn.Module, # whose they are
-             s:torch.Tensor # scores (B,) of unchanged images
-    ) -> torch.Tensor: # the same
-    "Refuse scores that are far from [0, 1]"
-    if s.min() < -1 or s.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {s.min():.3g} to {s.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
-    return s
-
 @dataclass(frozen=True)
 class Attack:
     "What every attack has; a kind of attack adds `search`"
-    sees_clean=False # does the search itself look at the unchanged images?
     eps:float|torch.Tensor=1/255 # radius of the ball, pixel units; a number, or one for each image
     norm:str=field(default='linf', kw_only=True) # one of `NORMS`
     objective:str|Callable=field(default='reflection', kw_only=True) # a key of `OBJECTIVES`, or a function (score, target) -> value to ascend
@@ -345,9 +322,7 @@ class Attack:
         return replace(self, objective=objective, **({'stop_at': None} if hasattr(self, 'stop_at') else {}))
 
     def goal(self, s, t): # scores and targets -> what to ascend
-        value = (self.objective if callable(self.objective) else OBJECTIVES[self.objective])(s, t)
-        if value.shape != t.shape or not value.isfinite().all(): raise ValueError(f"objective: gives {tuple(value.shape)} for {len(t)} images{'' if value.isfinite().all() else ', not all finite'}; expected a finite value for each, as (s - t)**2")
-        return value
+        return (self.objective if callable(self.objective) else OBJECTIVES[self.objective])(s, t)
 
     def __call__(self,
                  model:nn.Module, # (B, 3, H, W) -> (B,)
@@ -357,29 +332,26 @@ class Attack:
         check_inputs(x, y)
         with frozen(model), torch.no_grad():
             if torch.is_inference_mode_enabled(): raise ValueError('an attack needs gradients, which torch.inference_mode() forbids; use torch.no_grad() around it')
-            clean, ball = _Clean(model, x), Ball(x, self.eps, self.norm)
-            if not self.sees_clean: clean()
-            t = y.to(x) if self.target == 'true' else clean() if self.target == 'predicted' else torch.full_like(y.to(x), self.target)
+            version = x._version
+            clean, ball = scores(model, x, at_once(x)).to(x.dtype), Ball(x, self.eps, self.norm)
+            if x._version != version: raise ValueError(f'{type(model).__name__} changes its input in place; give it a copy, e.g. x = x - mean for x -= mean')
+            if clean.min() < -1 or clean.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
+            t = y.to(x) if self.target == 'true' else clean if self.target == 'predicted' else torch.full_like(clean, self.target)
             if not ball.eps.any(): return x.clone()
-            found, value, low, high = x.clone(), *(torch.full_like(t, end) for end in (-torch.inf, torch.inf, -torch.inf))
+            found, value, idle = x.clone(), self.goal(clean, t).clone(), None
+            if value.shape != t.shape or not value.isfinite().all(): raise ValueError(f"objective: gives {tuple(value.shape)} for {len(x)} images{'' if value.isfinite().all() else ', not all finite'}; expected a finite value for each, as (s - t)**2")
             search, v = self.search(model, ball, t, clean), None
             while True:
                 try: z = search.send(v)
-                except StopIteration as end: bound = end.value; break
+                except StopIteration: break
                 if self.rounded: z = ball.to_8bit(z)
-                moved, v = (z != x).flatten(1).any(1), torch.full_like(t, -torch.inf)
-                if not moved.any(): continue
-                s = scores(model, z if moved.all() else z[moved], at_once(x)).to(x.dtype)
-                v[moved], low[moved], high[moved] = self.goal(s, t[moved]), torch.minimum(low[moved], s), torch.maximum(high[moved], s)
+                s, moved = clean.clone(), (z != x).flatten(1).any(1)
+                if moved.any(): s[moved] = scores(model, z if moved.all() else z[moved], at_once(x)).to(x.dtype)
+                v = self.goal(s, t)
                 better = v > value
                 found[better], value[better] = z[better], v[better]
-            doubt = torch.ones_like(t, dtype=torch.bool) if bound is None else ~(value > bound)
-            if doubt.any():
-                worse = torch.zeros_like(doubt)
-                worse[doubt] = value[doubt] <= self.goal(clean(doubt), t[doubt])
-                found[worse] = x[worse]
-        tried = high >= low
-        if doubt.all() and tried.any() and all(torch.equal(s[tried], clean()[tried]) for s in (low, high)): raise NoGradient(f"{self.name} moved images, but no score of {type(model).__name__} changed at all (a constant output, or one that is saturated or quantised). This is no robustness")
+                if moved.any(): idle = idle is not False and torch.equal(s, clean)
+        if idle: raise NoGradient(f"{self.name} moved images, but no score of {type(model).__name__} changed at all (a constant output, or one that is saturated or quantised). This is no robustness")
         return found
 
 # %% ../nbs/05_attacks.ipynb #de5f6b76
@@ -466,15 +438,13 @@ class PGD(Attack):
         kind = 'APGD' if self.schedule == 'auto' else 'FGSM' if self.steps == 1 and not self.random_start else 'PGD'
         return ' '.join(filter(None, [kind, self.gradient*(self.gradient != 'own'), averaged, 'momentum'*bool(self.momentum)]))
 
-    sees_clean = property(lambda self: not self.random_start)
-
     def search(self, model, ball, t, clean): # yields what each start found
         rng, moved, dtype = torch.Generator().manual_seed(self.seed), False, PRECISIONS[self.precision]
         starts = [ball.project(ball.x + ball.noise(rng)) if self.random_start else ball.x for _ in range(self.restarts)]
-        twin = model if self.vary == 'same' else folded(model, ball.x, dtype)
+        twin = model if self.vary == 'same' else folded(model, ball.x, clean, dtype)
         rows, dice = self.rows or at_once(ball.x), rng.get_state()
         per_group = max(1, rows//len(ball))
-        margin, far = (0., 1e-3) if dtype is None else (.008, .05)  # two steps of a score in bfloat16: in doubt, the last point; and how far the twin surely is not
+        margin = 0. if dtype is None else .008  # two steps of a score in bfloat16: in doubt, the last point
         for i in range(0, len(starts), per_group):
             group, ends = torch.cat(starts[i:i + per_group]), []
             image = torch.arange(len(ball), device=t.device).repeat(len(group)//len(ball))
@@ -485,13 +455,12 @@ class PGD(Attack):
                     *found, m = self.ascend(guide, twin, ball[part], t[part], start, rng)
                 ends.append(found)
                 moved |= m
-            for last, best, best_value, first in zip(*(torch.cat(end).split(len(ball)) for end in zip(*ends))):
+            for last, best, best_value in zip(*(torch.cat(end).split(len(ball)) for end in zip(*ends))):
                 v = yield last
                 if (doubt := best_value > v + margin).any(): yield torch.where(doubt.view(-1, 1, 1, 1), best, ball.x)
         if not moved: raise NoGradient(f"{self.name} could not move: the gradient of {type(model).__name__} is exactly zero at every image (a quantised or constant output, or an objective that is flat at its target). This is no robustness; use {'' if self.random_start else 'a random start, or '}an attack without gradients")
-        if self.sees_clean: return torch.stack([self.goal(on_scale(model, first) + d, t) for d in (-far, 0, far)]).amax(0)
 
-    def slope(self, guide, ball, here, t, rng): # scores and gradient at the points, averaged if asked for
+    def slope(self, guide, ball, here, t, rng): # value and gradient at the points, averaged if asked for
         if self.samples == 1: return gradient(guide, here, t, self.goal)
         if self.vary == 'ball': found = [gradient(guide, ball.project(here + ball.noise(rng)), t, self.goal) for _ in range(self.samples)]
         else:
@@ -499,16 +468,14 @@ class PGD(Attack):
             found = [gradient(guide, here, t, self.goal, lambda x: f(x, rng)) for _ in range(self.samples)]
         return None, sum(g for _, g in found)
 
-    def ascend(self, guide, twin, ball, t, start, rng): # last points, the best before them with their values, scores of the first, and whether any moved
+    def ascend(self, guide, twin, ball, t, start, rng): # last points, the best before them with their values, and whether any moved
         last, best, best_value, moved = start.clone(), start.clone(), torch.full_like(t, -torch.inf), False
         step = (2*ball.eps if self.schedule == 'auto' else 2.5*ball.eps/self.steps) if self.step_size is None else torch.full_like(ball.eps, self.step_size)
         state = dict(row=torch.arange(len(t), device=t.device), here=start, step=step, best=start.clone(), best_value=torch.full_like(t, -torch.inf))
         exact = self.samples == 1 and not self.momentum and self.schedule == 'fixed'  # then a start that stands still will go on to
         for k in range(self.steps):
-            s, grad = self.slope(guide, ball, state['here'], t, rng)
-            if guide is not twin or self.samples > 1: s = scores(twin, state['here']).to(t.dtype)
-            if k == 0: first = s.clone()
-            value = self.goal(s, t)
+            value, grad = self.slope(guide, ball, state['here'], t, rng)
+            if guide is not twin or self.samples > 1: value = self.goal(scores(twin, state['here']).to(t.dtype), t)
             better = value > state['best_value']
             state |= dict(value=value, improved=better, best_value=torch.where(better, value, state['best_value']))
             state['best'] = state['here'] if better.all() else torch.where(better.view(-1, 1, 1, 1), state['here'], state['best'])
@@ -520,13 +487,12 @@ class PGD(Attack):
             if over.any() and (over.all() or self.gradient != 'clean masks'):
                 row = state['row'][over]
                 last[row], best[row], best_value[row] = new[over], state['best'][over], state['best_value'][over]
-                if over.all(): break
+                if over.all(): return last, best, best_value, moved
                 state, ball, t, new = {name: v[~over] for name, v in state.items()}, ball[~over], t[~over], new[~over]
             state['here'] = new
-        else:
-            row = state['row']
-            last[row], best[row], best_value[row] = state['here'], state['best'], state['best_value']
-        return last, best, best_value, first, moved
+        row = state['row']
+        last[row], best[row], best_value[row] = state['here'], state['best'], state['best_value']
+        return last, best, best_value, moved
 
 # %% ../nbs/05_attacks.ipynb #f1b91d94
 def FGSM(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units

@@ -107,7 +107,7 @@ def passes(attack:Attack, # any
     "What an attack costs"
     if isinstance(attack, Transfer): return passes(attack.attack, each)
     if isinstance(attack, BlackBox): return 2*(attack.queries + 1) + 1
-    return 2*(attack.restarts*(attack.steps*(each*attack.samples + (attack.samples > 1 or attack.gradient != 'own')) + 1 + (attack.steps > 1)) + 2 - attack.sees_clean) + 1
+    return 2*(attack.restarts*(attack.steps*(each*attack.samples + (attack.samples > 1 or attack.gradient != 'own')) + 1 + (attack.steps > 1)) + 2) + 1
 
 # %% ../nbs/08_audit.ipynb #e3143d52
 def gains(clean:np.ndarray, # scores (N,)

@@ -201,8 +201,8 @@ class ScoreBoundary(BlackBox):
         todo = _blocks(ball.x.shape[1:], self.queries, rng).to(t.device)
         channel, row, col = (torch.arange(n, device=t.device).view(s) for n, s in zip(ball.x.shape[1:], ((-1, 1, 1), (-1, 1), (-1,))))
         at = lambda d: ball.project(ball.x + ball.eps*ball.direction(d))
-        d, boundary, step = torch.zeros_like(ball.x), self.goal(clean(), t), torch.full_like(t, self.step)
-        n, push = torch.zeros_like(t, dtype=torch.long), torch.zeros_like(t, dtype=torch.bool)
+        d, boundary, step = torch.zeros_like(ball.x), self.goal(clean, t), torch.full_like(clean, self.step)
+        n, push = torch.zeros_like(clean, dtype=torch.long), torch.zeros_like(clean, dtype=torch.bool)
         for _ in range(self.queries - 2):
             side, c, i, j, sign = (column(v) for v in todo[n].unbind(1))
             block = (channel == c) & (row//side == i) & (col//side == j) & ~column(push)
