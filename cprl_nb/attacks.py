@@ -242,6 +242,7 @@ class Stem(nn.Module):
 
     def forward(self, x):
         n = max(1, 2**20*self.conv.stride[0]**2//(self.conv.out_channels*x[0, 0].numel()))  # maps of some 4 MB, the size of a cache
+        x = x.to(self.conv.weight.dtype, memory_format=torch.channels_last)
         return torch.cat([self.pool(_Own.apply(part, self.conv, self.back)) for part in x.split(n)])
 
 class _Tracer(fx.Tracer):
@@ -257,7 +258,7 @@ def folded(model:nn.Module, # in evaluation mode
     "The same function with each batch normalisation inside the convolution before it"
     tracer = _Tracer()
     entered = [m for n, m in model.named_modules() if not n or not tracer.is_leaf_module(m, n)]
-    if tracer.is_leaf_module(model, '') or any(m._forward_hooks or m._forward_pre_hooks for m in entered): return model
+    if tracer.is_leaf_module(model, '') or any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in model.modules()): return model
     before = [(m, vars(m).copy()) for m in entered]
     try:
         with torch.enable_grad(): twin = fx.GraphModule(model, tracer.trace(model))
@@ -482,7 +483,7 @@ class PGD(Attack):
             moved = moved or grad.any().item()
             new = SCHEDULES[self.schedule](state, grad, ball, self, k)
             over = torch.zeros_like(better) if self.stop_at is None else value >= self.stop_at
-            if exact: over |= (new == state['here']).flatten(1).all(1)
+            if exact and (new[:, 0, 0] == state['here'][:, 0, 0]).all(1).any(): over |= (new == state['here']).flatten(1).all(1)
             if over.any(): new = torch.where(over.view(-1, 1, 1, 1), state['here'], new)
             if over.any() and (over.all() or self.gradient != 'clean masks'):
                 row = state['row'][over]
