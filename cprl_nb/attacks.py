@@ -241,7 +241,7 @@ class Stem(nn.Module):
         return g[..., p:p + height, p:p + width]
 
     def forward(self, x):
-        n = max(1, 2**20*self.conv.stride[0]**2//(self.conv.out_channels*x[0, 0].numel()))  # maps of some 4 MB, the size of a cache
+        n = max(1, 2**20*self.conv.stride[0]**2//(self.conv.out_channels*x[0, 0].numel()))  # maps of some 4 MB in float32
         x = x.to(self.conv.weight.dtype, memory_format=torch.channels_last)
         return torch.cat([self.pool(_Own.apply(part, self.conv, self.back)) for part in x.split(n)])
 
