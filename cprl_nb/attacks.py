@@ -62,10 +62,12 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not s.isfinite().all(): raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
     return s
 
-def at_once(x:torch.Tensor # images (B, 3, H, W)
+def at_once(x:torch.Tensor, # images (B, 3, H, W)
+            back:bool=True # also on the way back? Without, a CPU takes half as many: the maps stay in its cache
     ) -> int: # as many as have the pixels of 64 of 224 × 224, on a CPU of 8
     "How many images to send through a network together"
-    return max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
+    n = max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
+    return n if back or x.device.type != 'cpu' else (n + 1)//2
 
 # %% ../nbs/05_attacks.ipynb #d9bd0e9a
 NORMS = ('linf', 'l2')
@@ -334,7 +336,7 @@ class Attack:
         with frozen(model), torch.no_grad():
             if torch.is_inference_mode_enabled(): raise ValueError('an attack needs gradients, which torch.inference_mode() forbids; use torch.no_grad() around it')
             version = x._version
-            clean, ball = scores(model, x, at_once(x)).to(x.dtype), Ball(x, self.eps, self.norm)
+            clean, ball = scores(model, x, at_once(x, back=False)).to(x.dtype), Ball(x, self.eps, self.norm)
             if x._version != version: raise ValueError(f'{type(model).__name__} changes its input in place; give it a copy, e.g. x = x - mean for x -= mean')
             if clean.min() < -1 or clean.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
             t = y.to(x) if self.target == 'true' else clean if self.target == 'predicted' else torch.full_like(clean, self.target)
@@ -347,7 +349,7 @@ class Attack:
                 except StopIteration: break
                 if self.rounded: z = ball.to_8bit(z)
                 s, moved = clean.clone(), (z != x).flatten(1).any(1)
-                if moved.any(): s[moved] = scores(model, z if moved.all() else z[moved], at_once(x)).to(x.dtype)
+                if moved.any(): s[moved] = scores(model, z if moved.all() else z[moved], at_once(x, back=False)).to(x.dtype)
                 v = self.goal(s, t)
                 better = v > value
                 found[better], value[better] = z[better], v[better]
