@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Chores of this repository.
 
-  python dev.py test [NAME ...]   run the notebooks as tests, two at a time (NAME: e.g. 05 or attacks; --flags slow,gpu runs those cells too)
-  python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), skipping the cells that `test` skips
+  python dev.py test [NAME ...]   run the notebooks as tests, two at a time (NAME: e.g. 05 or attacks;
+                                  --flags slow,gpu runs those cells too)
+  python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), except cells
+                                  that `test` skips, too
   python dev.py readme            write README.md from nbs/index.ipynb
-  python dev.py check             do notebooks, package and README agree, and is no output an error?
-  python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html, and check its pages (Python 3.11 on)
+  python dev.py check             do notebooks, package and README agree? No output an error, no line too long?
+  python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html,
+                                  and check its pages (Python 3.11 on)
 """
 import argparse, html, os, re, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,15 +17,18 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent
+WIDTH = 120  # of a line of code
 os.environ.update({'MPLBACKEND': 'agg', 'TQDM_MININTERVAL': '1'})
 
 
 def notebooks(names):
     "The notebooks whose name contains one of `names` (all if none is given), in reading order"
-    found = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not any(d[0] in '._' for d in p.relative_to(ROOT/'nbs').parts))
+    hidden = lambda p: any(d[0] in '._' for d in p.relative_to(ROOT/'nbs').parts)
+    found = sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not hidden(p))
     if not names: return found
     for n in names:
-        if not any(n in p.stem for p in found): sys.exit(f"no notebook is called {n!r}; there are: {', '.join(p.stem for p in found)}")
+        if any(n in p.stem for p in found): continue
+        sys.exit(f"no notebook is called {n!r}; there are: {', '.join(p.stem for p in found)}")
     return [p for p in found if any(n in p.stem for n in names)]
 
 
@@ -46,7 +52,8 @@ def test_one(path, skip):
 def test(names, flags):
     paths, skip = notebooks(names), sorted(skip_flags(flags))
     n_failed = 0
-    with ProcessPoolExecutor(min(2, len(paths)), max_tasks_per_child=1) if sys.version_info >= (3, 11) else ProcessPoolExecutor(min(2, len(paths))) as pool:
+    fresh = dict(max_tasks_per_child=1) if sys.version_info >= (3, 11) else {}  # a process for each notebook
+    with ProcessPoolExecutor(min(2, len(paths)), **fresh) as pool:
         for job in as_completed([pool.submit(test_one, p, skip) for p in paths]):
             path, passed, seconds, said = job.result()
             n_failed += not passed
@@ -71,11 +78,14 @@ def run(names, flags):
     for path in notebooks(names):
         directives = {c.id: getattr(c, 'directives_', {}) for c in NBProcessor(path, process=True).nb.cells}
         nb = read_nb(path)
-        skipped = lambda c: c.cell_type != 'code' or skip & directives[c.id].keys() or directives[c.id].get('eval:') == ['false']
+        def skipped(c):
+            said = directives[c.id] if c.cell_type == 'code' else {}
+            return c.cell_type != 'code' or skip & said.keys() or said.get('eval:') == ['false']
         os.chdir(path.parent)
         start = time.time()
         shell = CaptureShell(path)
-        with matplotlib.rc_context(): shell.run_all(nb, exc_stop=True, preproc=skipped)  # a size of figures stays in its notebook
+        with matplotlib.rc_context():  # a size of figures stays in its notebook
+            shell.run_all(nb, exc_stop=True, preproc=skipped)
         for c in nb.cells:
             if c.cell_type == 'code': c.outputs = [o for o in c.get('outputs', []) if not is_noise(o)]
         clean_nb(nb, clean_ids=True)
@@ -85,12 +95,14 @@ def run(names, flags):
 
 
 def readme_text():
-    "nbs/index.ipynb as markdown: prose as it is, code in fences, text outputs as code, links to pages made links to the notebooks"
+    "nbs/index.ipynb as markdown: prose as it is, code in fences, links to pages made links to the notebooks"
     from execnb.nbio import read_nb
     parts = []
     for c in read_nb(ROOT/'nbs'/'index.ipynb').cells:
         if c.cell_type == 'markdown': parts.append(c.source)
-        elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source): parts.append('```python\n' + re.sub(r'^#\s*\|.*\n', '', c.source, flags=re.M) + '\n```')
+        elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source):
+            source = re.sub(r'^#\s*\|.*\n', '', c.source, flags=re.M)
+            parts.append(f'```python\n{source}\n```')
     text = '\n\n'.join(p.strip() for p in parts)
     pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
     text = re.sub(r'\]\((?:tutorials/)?(\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
@@ -105,24 +117,40 @@ def readme():
     return 0
 
 
+def long_lines():
+    "The lines of code, in the notebooks and here, that a reader would have to scroll"
+    from execnb.nbio import read_nb
+    code = {p: [c.source for c in read_nb(p).cells if c.cell_type == 'code'] for p in notebooks([])}
+    code[Path(__file__)] = [Path(__file__).read_text(encoding='utf-8')]
+    lines = ((p, line) for p, sources in code.items() for source in sources for line in source.split('\n'))
+    wide = ((p, line) for p, line in lines if len(line) > WIDTH and not line.startswith('#|'))
+    return [f"{p.name}: {len(line)} characters, at most {WIDTH}: {line.strip()[:60]} …" for p, line in wide]
+
+
 def check():
     "Export a copy of the notebooks and compare: package, clean notebooks, README"
     import shutil
     wrong = []
     with tempfile.TemporaryDirectory() as d:
         copy = Path(d)/'cprl_nb'
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns('.git', '.venv', 'venv', 'runs', 'build', '*.egg-info', '__pycache__'), symlinks=True)
-        for tool in ('nbdev_export', 'nbdev_clean'): subprocess.run([Path(sys.executable).with_name(tool)], cwd=copy, check=True)
+        other = shutil.ignore_patterns('.git', '.venv', 'venv', 'runs', 'build', '*.egg-info', '__pycache__')
+        shutil.copytree(ROOT, copy, ignore=other, symlinks=True)
+        for tool in ('nbdev_export', 'nbdev_clean'):
+            subprocess.run([Path(sys.executable).with_name(tool)], cwd=copy, check=True)
         for folder, pattern in (('cprl_nb', '*.py'), ('nbs', '*.ipynb')):
-            names = {p.relative_to(r) for r in (ROOT, copy) for p in (r/folder).rglob(pattern) if '.ipynb_checkpoints' not in p.parts}
+            files = [(r, p) for r in (ROOT, copy) for p in (r/folder).rglob(pattern)]
+            names = {p.relative_to(r) for r, p in files if '.ipynb_checkpoints' not in p.parts}
             read = lambda p: p.read_text(encoding='utf-8') if p.exists() else None
             wrong += [str(n) for n in sorted(names) if read(ROOT/n) != read(copy/n)]
     if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
     for w in wrong: print(f"out of step with the notebooks: {w}")
     print("run nbdev_export, nbdev_clean and python dev.py readme" if wrong else "notebooks, package and README agree")
     failed = [p.name for p in notebooks([]) if '"output_type": "error"' in p.read_text(encoding='utf-8')]
-    for name in failed: print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
-    return len(wrong) + len(failed)
+    for name in failed:
+        print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
+    wide = long_lines()
+    for w in wide: print(w)
+    return len(wrong) + len(failed) + len(wide)
 
 
 class Page(HTMLParser):
@@ -143,7 +171,7 @@ class Page(HTMLParser):
 
 
 def stage(out):
-    "Render nbdev's processed notebooks with smalldocs, under the names that quarto would give them, with maths as MathML"
+    "Render nbdev's processed notebooks with smalldocs, under the names quarto would give them, with maths as MathML"
     from latex2mathml.converter import convert
     from nbdev.config import get_config
     from nbdev.serve import proc_nbs
@@ -154,12 +182,15 @@ def stage(out):
     book = Site(load(proc_nbs(force=True, n_workers=2)), quiet=True)
     book.out = out
     book.build()
-    names = {p.out.as_posix(): p.out.with_name(p.front.get('output-file', p.out.name)).as_posix() for p in book.pages.values()}
+    by_quarto = lambda p: p.out.with_name(p.front.get('output-file', p.out.name)).as_posix()
+    names = {p.out.as_posix(): by_quarto(p) for p in book.pages.values()}
     old = re.compile('|'.join(rf'(?<=["/]){re.escape(Path(a).name)}' for a in names))
     new = {Path(a).name: Path(b).name for a, b in names.items()}
     config = get_config()
     home = f'href="{config.doc_host}{config.doc_baseurl}/'
-    def mathml(m): return f'<span class="math {m[1]}">' + convert(html.unescape(m[2]), display='block' if m[1] == 'display' else 'inline') + '</span>'
+    def mathml(m):
+        shape = 'block' if m[1] == 'display' else 'inline'
+        return f'<span class="math {m[1]}">' + convert(html.unescape(m[2]), display=shape) + '</span>'
     for a, b in names.items():
         text = (out/a).read_text(encoding='utf-8')
         text = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S)
@@ -167,7 +198,8 @@ def stage(out):
         text = old.sub(lambda m: new[m[0]], text).replace(home, 'href="' + '../'*b.count('/'))
         (out/a).unlink()
         (out/b).write_text(text, encoding='utf-8')
-    for other in ('search.json', 'sitemap.xml'): (out/other).write_text(old.sub(lambda m: new[m[0]], (out/other).read_text(encoding='utf-8')), encoding='utf-8')
+    for other in (out/'search.json', out/'sitemap.xml'):
+        other.write_text(old.sub(lambda m: new[m[0]], other.read_text(encoding='utf-8')), encoding='utf-8')
     return {(ROOT/'nbs'/p.src): out/names[p.out.as_posix()] for p in book.pages.values()}
 
 
@@ -191,19 +223,21 @@ def flaws(out, rendered):
     for path, page in pages.items():
         name = path.relative_to(out)
         if 'class="cell-output cell-output-error"' in texts[path]: wrong.append(f"{name}: an output is an error")
-        wrong += [f"{name}: {m} is not resolved" for m in re.findall(r'(?<![\w.])@(?:eq|fig|tbl|sec)-[\w-]+', page.text)]
+        unresolved = re.findall(r'(?<![\w.])@(?:eq|fig|tbl|sec)-[\w-]+', page.text)
+        wrong += [f"{name}: {m} is not resolved" for m in unresolved]
         wrong += [f"{name}: picture {i} has no alternative text" for i, alt in enumerate(page.alts, 1) if not alt]
         for link in page.links:
             url = urlsplit(link)
             target = (path.parent/unquote(url.path)).resolve() if url.path else path
             if url.scheme or url.netloc or link == '#': continue
             if not target.is_file(): wrong.append(f"{name}: {link} leads nowhere")
-            elif url.fragment and unquote(url.fragment) not in (pages[target].ids if target in pages else ()): wrong.append(f"{name}: no such place as {link}")
+            elif url.fragment and not (target in pages and unquote(url.fragment) in pages[target].ids):
+                wrong.append(f"{name}: no such place as {link}")
     return list(dict.fromkeys(wrong + undocumented(out, pages)))
 
 
 def undocumented(out, pages):
-    "Exported functions and classes whose signature, or the comment on one of its parameters, is not on their page, or that have no comment on one"
+    "Exported functions and classes without a signature on their page, or a parameter without a comment there"
     from importlib import import_module
     from inspect import isfunction, signature
     from cprl_nb._modidx import d
@@ -214,13 +248,16 @@ def undocumented(out, pages):
             if '.' in name or name.startswith('_'): continue
             page, anchor = link.split('#')
             here = pages.get(out/page) or Page('')
-            if anchor not in here.ids or not re.search(rf'(def|class) {name}\b', here.text): wrong.append(f"{page}: {name} has no signature there")
+            if anchor not in here.ids or not re.search(rf'(def|class) {name}\b', here.text):
+                wrong.append(f"{page}: {name} has no signature there")
             obj = getattr(import_module(module), name)
             told = docments(obj)
             comments = [' '.join(c.split()) for c in told.values() if isinstance(c, str)]
             wrong += [f"{page}: {name} without the comment {c!r}" for c in comments if c not in here.text]
-            silent = [k for k, p in signature(obj).parameters.items() if told.get(k) is None and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and type(p.annotation).__name__ != 'Param'] if isfunction(obj) else []
-            wrong += [f"{page}: {name} says nothing of its parameter {k}" for k in silent]
+            for k, p in signature(obj).parameters.items() if isfunction(obj) else ():
+                told_there = told.get(k) is not None or type(p.annotation).__name__ == 'Param'
+                if told_there or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD): continue
+                wrong.append(f"{page}: {name} says nothing of its parameter {k}")
     return wrong
 
 
@@ -228,8 +265,10 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('chore', choices=('test', 'run', 'readme', 'check', 'site'))
     parser.add_argument('names', nargs='*')
-    parser.add_argument('--flags', default='', help='comma-separated flags of cells to run that are skipped otherwise: slow, gpu')
+    parser.add_argument('--flags', default='', help='flags of cells to run that are skipped otherwise, as in slow,gpu')
     parser.add_argument('--out', default='_docs_local', help='folder of the local site')
     args = parser.parse_args()
     flags = [f for f in args.flags.split(',') if f]
-    sys.exit({'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags), 'readme': readme, 'check': check, 'site': lambda: site(args.out)}[args.chore]() > 0)
+    chores = {'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags),
+              'readme': readme, 'check': check, 'site': lambda: site(args.out)}
+    sys.exit(chores[args.chore]() > 0)
