@@ -27,6 +27,7 @@ def names_in(known, # what there is: a graph, or a table
     if unknown: raise ValueError(f"no variable is called {', '.join(unknown)}; there are: {', '.join(sorted(known))}")
     return names
 
+# %% ../nbs/00_causal_graphs.ipynb #fb62459e
 def roles(known, # what there is: a graph, or a table
           x:str, # cause
           y:str, # effect
@@ -71,6 +72,7 @@ def node_colour(node:dict): # a node's attributes
     "Blue: its distribution has changed; grey: unobserved; white: observed"
     return '#9ecae1' if node.get('shifted') else '#ffffff' if node.get('observed', True) else '#c8c8c8'
 
+# %% ../nbs/00_causal_graphs.ipynb #c4947b95
 def draw_graph(graph:nx.DiGraph, # a causal graph
                ax=None, # matplotlib axes; a new figure if none are given
                title:str='', # title of the axes
@@ -80,9 +82,9 @@ def draw_graph(graph:nx.DiGraph, # a causal graph
     ax = ax or plt.subplots(figsize=(3, 2.2))[1]
     pos = pos or (POSITIONS if set(graph) <= set(POSITIONS) else nx.circular_layout(graph))
     chosen = [graph.nodes[v].get('chosen', False) for v in graph]
-    look = dict(node_color=[node_colour(graph.nodes[v]) for v in graph], linewidths=[2.5 if c else 1 for c in chosen],
-                edgecolors=['#e6550d' if c else '#000000' for c in chosen])
-    nx.draw_networkx_nodes(graph, pos, ax=ax, node_size=420, **look)
+    nx.draw_networkx_nodes(graph, pos, ax=ax, node_size=420, node_color=[node_colour(graph.nodes[v]) for v in graph],
+                           linewidths=[2.5 if c else 1 for c in chosen],
+                           edgecolors=['#e6550d' if c else '#000000' for c in chosen])
     nx.draw_networkx_labels(graph, pos, ax=ax, font_size=10)
     for dotted, look in ((False, dict(style='-', edge_color='black')), (True, dict(style=':', edge_color='#cb181d'))):
         edges = [e for e in graph.edges if graph.edges[e].get('spurious', False) == dotted]
@@ -103,6 +105,7 @@ def path_text(graph:nx.DiGraph, # a causal graph
         parts += ['→⇢'[spurious] if graph.has_edge(a, b) else '←⇠'[spurious], str(b)]
     return ' '.join(parts)
 
+# %% ../nbs/00_causal_graphs.ipynb #2cd084c2
 def blockers(graph:nx.DiGraph, # a causal graph
              path:list, # its nodes
              z:set # nodes held fixed
@@ -204,6 +207,7 @@ def covariance(scm:LinearSCM # the world
     T = total_effects(scm)*pd.Series(scm.sd)  # what one standard deviation of each noise does
     return T @ T.T
 
+# %% ../nbs/00_causal_graphs.ipynb #d62a982e
 def population_slope(scm:LinearSCM, # the world
                      x:str, # cause
                      y:str, # effect

@@ -32,6 +32,7 @@ class _BasicBlock(BasicBlock):
         out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         return self.act(out + (x if self.downsample is None else self.downsample(x)))
 
+# %% ../nbs/04_models.ipynb #c791b546
 class _Bottleneck(Bottleneck):
     "torchvision's Bottleneck with its last activation as a module, `act`"
     def __init__(self, *args, **kw):
@@ -58,28 +59,35 @@ def _timeout(seconds): # a dead connection should not hang forever
 class WeightsUnavailable(OSError):
     "ImageNet weights could be neither found nor downloaded"
 
+# %% ../nbs/04_models.ipynb #779c30b9
 def imagenet_state(backbone:str # a key of `BACKBONES`
     ) -> dict: # torchvision's state dict
     "ImageNet weights from torchvision's cache or its server"
     weights = BACKBONES[backbone][2]
-    if weights is None: raise WeightsUnavailable(f"{backbone} has no published ImageNet weights: use resnet18 or resnet50, or weights=None")
+    if weights is None:
+        raise WeightsUnavailable(f"{backbone} has no published ImageNet weights: "
+                                 "use resnet18 or resnet50, or weights=None")
     target = Path(torch.hub.get_dir())/'checkpoints'/Path(weights.url).name
+    absent = lambda why: WeightsUnavailable(
+        f"ImageNet weights of {backbone} could not be downloaded ({why}): put {weights.url} at {target}, "
+        "or point TORCH_HOME to a folder that has it, or train from scratch")
     try:
         with _timeout(20): return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except OSError as e:
-        raise WeightsUnavailable(f"ImageNet weights of {backbone} could not be downloaded ({e}): put {weights.url} at {target}, "
-                                 "or point TORCH_HOME to a folder that has it, or train from scratch") from None
+    except OSError as e: raise absent(e) from None
     except Exception as e:  # torch raises many kinds for a file that is no checkpoint
-        if not target.exists(): raise WeightsUnavailable(f"ImageNet weights of {backbone} could not be downloaded ({type(e).__name__}): put {weights.url} at {target}, or train from scratch") from None
-        raise ValueError(f"{target}: not torchvision's weights of {backbone}, perhaps a broken download ({type(e).__name__}): delete it") from None
+        if not target.exists(): raise absent(type(e).__name__) from None
+        raise ValueError(f"{target}: not torchvision's weights of {backbone}, perhaps a broken download "
+                         f"({type(e).__name__}): delete it") from None
 
+# %% ../nbs/04_models.ipynb #d8102c87
 def load_safetensors(path:str|Path # a .safetensors file
     ) -> dict: # name -> tensor
     "Read a safetensors file; any other format is refused"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"{path}: no such file; expected weights as .safetensors")
     try: return load_file(path)
-    except Exception as e: raise ValueError(f"{path}: not a safetensors file ({e}); pickled checkpoints are not loaded") from None
+    except Exception as e:
+        raise ValueError(f"{path}: not a safetensors file ({e}); pickled checkpoints are not loaded") from None
 
 # %% ../nbs/04_models.ipynb #60704962
 def save_safetensors(tensors:dict, # name -> tensor
@@ -106,13 +114,14 @@ class QualityModel(nn.Module):
                  backbone:str='resnet18', # a key of `BACKBONES`
                  weights:str|Path|None=None): # "imagenet", a safetensors file, or None
         super().__init__()
-        if backbone not in BACKBONES: raise ValueError(f"backbone = {backbone!r}: choose one of {', '.join(BACKBONES)}")
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone = {backbone!r}: choose one of {', '.join(BACKBONES)}")
         block, depths, _ = BACKBONES[backbone]
         self.body = ResNet(block, list(depths))
         if weights == 'imagenet': self.body.load_state_dict(imagenet_state(backbone))
         else: self.body.conv1.weight.data.copy_(dct_filters())
         self.fc = nn.Linear(self.body.fc.in_features, 1)
-        nn.init.zeros_(self.fc.weight); nn.init.zeros_(self.fc.bias)
+        for p in self.fc.parameters(): nn.init.zeros_(p)
         self.body.fc, self.act = None, nn.ReLU()
         self.block(self.layer_names()[-1]).act = nn.Identity()  # lives in self.act
         self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
@@ -125,7 +134,10 @@ class QualityModel(nn.Module):
 
     def load(self, state, source='the weights'): # a state dict and, for the message, where it is from
         try: self.load_state_dict(state)
-        except RuntimeError as e: raise ValueError(f"{source}: made for another network than this {type(self).__name__} ({' '.join(str(e).split())[:200]} …)") from None
+        except RuntimeError as e:
+            reason = ' '.join(str(e).split())[:200]
+            raise ValueError(f"{source}: made for another network than this {type(self).__name__} "
+                             f"({reason} …)") from None
 
     def layer_names(self): # in order
         return [f'layer{i}.{j}' for i in range(1, 5) for j in range(len(getattr(self.body, f'layer{i}')))]
@@ -149,11 +161,15 @@ def resolve_layers(names:str|list, # "all", "last", or block or stage names, as 
     ) -> list: # blocks, in order
     "The blocks that `names` mean"
     names = [n.strip() for n in (names.split(',') if isinstance(names, str) else names)]
-    found = {n: [k for k in known if n in ('all', k) or k.startswith(f'{n}.') or n == 'last' and k == known[-1]] for n in names}
+    means = lambda n, k: n in ('all', k) or k.startswith(f'{n}.') or n == 'last' and k == known[-1]
+    found = {n: [k for k in known if means(n, k)] for n in names}
     for n, blocks in found.items():
-        if not blocks: raise ValueError(f"layer {n!r}: this network has {', '.join(known)}; stages (layer4), 'last' and 'all' work too")
+        if not blocks:
+            raise ValueError(f"layer {n!r}: this network has {', '.join(known)}; "
+                             "stages (layer4), 'last' and 'all' work too")
     return [k for k in known if any(k in blocks for blocks in found.values())]
 
+# %% ../nbs/04_models.ipynb #68d5b881
 class CPRLModel(QualityModel):
     "A `QualityModel` with channel activations (Eq. 6–7) and interventions (Eq. 13)"
     def __init__(self,
@@ -169,9 +185,10 @@ class CPRLModel(QualityModel):
                  gate:str='hard'): # how M is made: one of `soft_rank.GATES`
         super().__init__(backbone, 'imagenet' if weights == 'imagenet' else None)  # a file holds φ and ξ too: see below
         self.layers = resolve_layers(layers, self.layer_names())
+        *_, last = self.layer_names()
         for name in self.layers:
-            if name == self.layer_names()[-1]: self.act = InterventionActivation(self.fc.in_features, b, order, scope, c, s, fc, gate)
-            else: self.block(name).act = ChannelActivation(b, order, scope, gate)
+            if name != last: self.block(name).act = ChannelActivation(b, order, scope, gate)
+            else: self.act = InterventionActivation(self.fc.in_features, b, order, scope, c, s, fc, gate)
         self.load_file(weights)
 
     @property
@@ -185,6 +202,27 @@ class CPRLModel(QualityModel):
         return [p for p in self.parameters() if id(p) not in inner]
 
 # %% ../nbs/04_models.ipynb #ace234d3
+def _one_score(out, n, name): # what the network called `name` returned for n images -> (n,)
+    if out.numel() != n or out.shape[:1] not in ((n,), ()):
+        raise ValueError(f"{name} returned {tuple(out.shape)} for {n} images: expected ({n},) or ({n}, 1). "
+                         "If it is a distribution over score levels, give levels, the score of each; "
+                         "if one output of several is the score, output=lambda out: out[:, 0]; "
+                         "if it is a map of scores, output=lambda out: out.flatten(1).mean(1)")
+    return out.reshape(n)
+
+# %% ../nbs/04_models.ipynb #75c89709
+def _mean_score(out, n, levels, name): # distributions over levels -> (n,)
+    p = out.flatten(1) if out.ndim > 1 else out.reshape(1, -1) if n == 1 else out
+    if p.shape != (n, len(levels)):
+        raise ValueError(f"{name} returned {tuple(out.shape)} for {n} images and {len(levels)} levels: "
+                         f"expected ({n}, {len(levels)})")
+    total = p.detach().sum(1)
+    if p.min() < 0 or (total - 1).abs().max() > .01:
+        raise ValueError(f"{name} returned rows with sums from {total.min():.3g} to {total.max():.3g} and values "
+                         f"from {p.min():.3g}: no distribution; for logits, give output=lambda out: out.softmax(1)")
+    return (p*levels).sum(1)
+
+# %% ../nbs/04_models.ipynb #6103e74b
 class _OnScale(nn.Module):
     "What a network returned as scores; a module of its own, which torch.fx takes as one step"
     def __init__(self, name, low, high, levels, output):
@@ -196,30 +234,39 @@ class _OnScale(nn.Module):
         if self.output is not None: out = self.output(out)
         if not torch.is_tensor(out):
             keys = f" with {', '.join(map(repr, out))}" if isinstance(out, dict) else ''
-            raise ValueError(f"{self.name} returned a {type(out).__name__}{keys}: say what of it is the score, e.g. output=lambda out: out['score'], or out[0]")
-        s = self.single(out, len(x)) if self.levels is None else self.mean(out, len(x))
+            raise ValueError(f"{self.name} returned a {type(out).__name__}{keys}: say what of it is the score, "
+                             "e.g. output=lambda out: out['score'], or out[0]")
+        n = len(x)
+        s = _one_score(out, n, self.name) if self.levels is None else _mean_score(out, n, self.levels, self.name)
         return (s - self.low)/(self.high - self.low)
-
-    def single(self, out, n): # one score an image
-        if out.numel() != n or out.shape[:1] not in ((n,), ()):
-            raise ValueError(f"{self.name} returned {tuple(out.shape)} for {n} images: expected ({n},) or ({n}, 1). If it is a distribution over score levels, give levels, the score of each; "
-                             "if one output of several is the score, output=lambda out: out[:, 0]; if it is a map of scores, output=lambda out: out.flatten(1).mean(1)")
-        return out.reshape(n)
-
-    def mean(self, out, n): # of a distribution
-        p = out.flatten(1) if out.ndim > 1 else out.reshape(1, -1) if n == 1 else out
-        if p.shape != (n, len(self.levels)): raise ValueError(f"{self.name} returned {tuple(out.shape)} for {n} images and {len(self.levels)} levels: expected ({n}, {len(self.levels)})")
-        total = p.detach().sum(1)
-        if p.min() < 0 or (total - 1).abs().max() > .01:
-            raise ValueError(f"{self.name} returned rows with sums from {total.min():.3g} to {total.max():.3g} and values from {p.min():.3g}: no distribution; if they are logits, give output=lambda out: out.softmax(1)")
-        return (p*self.levels).sum(1)
 
 # %% ../nbs/04_models.ipynb #2f33468c
 def _per_channel(value, what): # one number or three -> (1, 1 or 3, 1, 1)
     t = torch.as_tensor(value, dtype=torch.float32)
-    if t.numel() not in (1, 3): raise ValueError(f"{what} = {value}: expected one number, or one for each of three channels")
+    if t.numel() not in (1, 3):
+        raise ValueError(f"{what} = {value}: expected one number, or one for each of three channels")
     return t.reshape(1, -1, 1, 1)
 
+def _normalisation(mean, std, pixels): # mean and std as tensors, checked
+    mean, std = _per_channel(0. if mean is None else mean, 'mean'), _per_channel(1. if std is None else std, 'std')
+    if not (std > 0).all(): raise ValueError(f"std = {std.flatten().tolist()}: expected positive numbers")
+    if mean.max() > pixels or pixels > 1 and 0 < mean.max() <= 1:
+        raise ValueError(f"mean = {mean.max():g} of pixels from 0 to {pixels:g}: "
+                         "give `pixels`, 1 or 255, `mean` and `std` in the same units")
+    return mean, std
+
+# %% ../nbs/04_models.ipynb #629c5725
+def _level_scores(levels, low, high): # as a tensor (n,), checked; None stays None
+    if levels is None: return None
+    levels = torch.as_tensor(levels, dtype=torch.float32)
+    if levels.ndim != 1 or len(levels) < 2:
+        raise ValueError(f"levels of shape {tuple(levels.shape)}: expected the scores of two or more outputs")
+    if levels.min() < min(low, high) or levels.max() > max(low, high):
+        raise ValueError(f"levels from {levels.min():g} to {levels.max():g} on a scale from low = {low:g} "
+                         f"to high = {high:g}: all of them must lie on it")
+    return levels
+
+# %% ../nbs/04_models.ipynb #468b4e50
 class Adapted(nn.Module):
     "Any image network as a scorer: (B, 3, H, W) in [0, 1] -> (B,), higher is better"
     def __init__(self,
@@ -232,18 +279,18 @@ class Adapted(nn.Module):
                  levels:tuple|None=None, # score of each output (n,), if the outputs are a distribution
                  output:Callable|None=None): # takes its output, returns the scores in it; None: all of it
         super().__init__()
-        if not (math.isfinite(low) and math.isfinite(high) and low != high): raise ValueError(f"low = {low}, high = {high}: expected the worst and the best score of the network's scale, two different numbers")
-        mean, std = _per_channel(0. if mean is None else mean, 'mean'), _per_channel(1. if std is None else std, 'std')
-        if not (std > 0).all(): raise ValueError(f"std = {std.flatten().tolist()}: expected positive numbers")
-        if mean.max() > pixels or pixels > 1 and 0 < mean.max() <= 1: raise ValueError(f"mean = {mean.max():g} of pixels from 0 to {pixels:g}: give `pixels`, 1 or 255, `mean` and `std` in the same units")
-        if levels is not None:
-            levels = torch.as_tensor(levels, dtype=torch.float32)
-            if levels.ndim != 1 or len(levels) < 2: raise ValueError(f"levels of shape {tuple(levels.shape)}: expected the scores of two or more outputs")
-            if levels.min() < min(low, high) or levels.max() > max(low, high): raise ValueError(f"levels from {levels.min():g} to {levels.max():g} on a scale from low = {low:g} to high = {high:g}: all of them must lie on it")
-        self.net, self.pixels, self.on_scale = net, pixels, _OnScale(type(net).__name__, low, high, levels, output)
+        if not (math.isfinite(low) and math.isfinite(high) and low != high):
+            raise ValueError(f"low = {low}, high = {high}: expected the worst and the best score "
+                             "of the network's scale, two different numbers")
+        mean, std = _normalisation(mean, std, pixels)
+        self.net, self.pixels = net, pixels
+        self.on_scale = _OnScale(type(net).__name__, low, high, _level_scores(levels, low, high), output)
         self.register_buffer('mean', mean, persistent=False)
         self.register_buffer('std', std, persistent=False)
-        device = next((t.device for t in chain(net.parameters(), net.buffers())), None)  # the network may be on a GPU already
+        self._follow(net)
+
+    def _follow(self, net): # the network may be on a GPU already
+        device = next((t.device for t in chain(net.parameters(), net.buffers())), None)
         for part in (self, self.on_scale):
             for name, t in part.named_buffers(recurse=False): setattr(part, name, t.to(device))
 

@@ -21,21 +21,28 @@ SCOPES = {'position': lambda f: f,
           'mean': lambda f: f.mean((2, 3), keepdim=True),
           'magnitude': lambda f: f.abs().mean((2, 3), keepdim=True)}
 
+# %% ../nbs/01_soft_rank.ipynb #3358099f
 def check_gate(b:float, # bias of Eq. 7
                order:str='descending', # one of `ORDERS`
                scope:str='position', # a key of `SCOPES`
                gate:str='hard'): # one of `GATES`
     "Refuse settings that Eq. 7 has no meaning for"
-    if not -0.5 <= b <= 0.5: raise ValueError(f"b = {b}: Eq. 7's bias is a share of the channels; give -0.5 <= b <= 0.5")
+    if not -0.5 <= b <= 0.5:
+        raise ValueError(f"b = {b}: Eq. 7's bias is a share of the channels; give -0.5 <= b <= 0.5")
     if order not in ORDERS: raise ValueError(f"order = {order!r}: choose one of {', '.join(ORDERS)}")
     if scope not in SCOPES: raise ValueError(f"scope = {scope!r}: choose one of {', '.join(SCOPES)}")
     if gate not in GATES: raise ValueError(f"gate = {gate!r}: choose one of {', '.join(GATES)}")
-    if order == 'argsort' and gate in ('soft', 'straight-through'): raise ValueError(f"gate = {gate!r}: an argsort is no function of a channel's rank and has no differentiable relative; use order = descending or ascending")
+    if order == 'argsort' and gate in ('soft', 'straight-through'):
+        raise ValueError(f"gate = {gate!r}: an argsort is no function of a channel's rank and has no differentiable "
+                         "relative; use order = descending or ascending")
 
+# %% ../nbs/01_soft_rank.ipynb #30023ece
 def check_features(f:torch.Tensor): # (B, K, H, W)
     "Refuse what cannot be features"
-    if f.ndim != 4 or not f.is_floating_point(): raise ValueError(f"features of shape {tuple(f.shape)}, {f.dtype}: expected (B, K, H, W), floating point")
+    if f.ndim != 4 or not f.is_floating_point():
+        raise ValueError(f"features of shape {tuple(f.shape)}, {f.dtype}: expected (B, K, H, W), floating point")
 
+# %% ../nbs/01_soft_rank.ipynb #c72eaea5
 def rank_scores(K:int, # number of channels
                 b:float=0.4, # bias of Eq. 7, in [-0.5, 0.5]: the share of channels with M > ½ is ½ + b
                 device=None # torch device of the result
@@ -54,6 +61,21 @@ def _keys(v, descending): # (P, K), float32 -> int64 that sort like (value, chan
     keys |= np.arange(v.shape[1])
     return keys
 
+# %% ../nbs/01_soft_rank.ipynb #d64cefcb
+def _ranked_rows(values, descending, n): # (P, K), float32 -> (P, n), int64: the first n channels of each row
+    out = np.empty((len(values), n), np.int64)
+    def rank(rows):
+        keys = _keys(values[rows], descending)
+        keys.sort(axis=1)
+        np.bitwise_and(keys[:, :n], 0xffffffff, out=out[rows])
+    step = max(1, 2**17//values.shape[1])  # rows that fit into the cache
+    chunks = [slice(i, i + step) for i in range(0, len(values), step)]
+    if len(chunks) == 1: rank(chunks[0])
+    else:
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool: list(pool.map(rank, chunks))
+    return out
+
+# %% ../nbs/01_soft_rank.ipynb #e01d2473
 def ranked_channels(f:torch.Tensor, # features (B, K, H, W)
                     descending:bool=False, # is the largest feature first?
                     n:int|None=None # how many; None: all K
@@ -62,21 +84,12 @@ def ranked_channels(f:torch.Tensor, # features (B, K, H, W)
     check_features(f)
     f = f.detach()
     if f.isnan().any(): raise ValueError("NaN among the features: they have no rank. Did training diverge?")
-    if f.device.type != 'cpu' or f.dtype == torch.float64: return f.sort(dim=1, descending=descending, stable=True).indices[:, :n]
+    if f.device.type != 'cpu' or f.dtype == torch.float64:
+        return f.sort(dim=1, descending=descending, stable=True).indices[:, :n]
     B, K, H, W = f.shape
     n = K if n is None else n
-    values = f.float().permute(0, 2, 3, 1).reshape(-1, K).numpy()
-    out = np.empty((len(values), n), np.int64)
-    def rank(rows):
-        keys = _keys(values[rows], descending)
-        keys.sort(axis=1)
-        np.bitwise_and(keys[:, :n], 0xffffffff, out=out[rows])
-    step = max(1, 2**17//K)  # rows that fit into a core's cache
-    chunks = [slice(i, i + step) for i in range(0, len(values), step)]
-    if len(chunks) == 1: rank(chunks[0])
-    else:
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool: list(pool.map(rank, chunks))
-    return torch.from_numpy(out).view(B, H, W, n).permute(0, 3, 1, 2)
+    ranked = _ranked_rows(f.float().permute(0, 2, 3, 1).reshape(-1, K).numpy(), descending, n)
+    return torch.from_numpy(ranked).view(B, H, W, n).permute(0, 3, 1, 2)
 
 # %% ../nbs/01_soft_rank.ipynb #f304adf5
 def soft_rank(f:torch.Tensor, # features (B, K, H, W)
@@ -95,6 +108,14 @@ def soft_rank(f:torch.Tensor, # features (B, K, H, W)
     return torch.ones_like(f).scatter_(1, index, m[:n].to(f).view(1, -1, 1, 1).expand_as(index))
 
 # %% ../nbs/01_soft_rank.ipynb #ff653fe1
+def _at_threshold(f, b, descending): # (B, K, H, W) -> q and the distance of neighbouring ranks there, (B, 1, H, W) each
+    K = f.shape[1]
+    t = min(K - 1, max(0, round((0.5 - b)*K)))
+    lo, hi = max(0, t - 4), min(K - 1, t + 4)
+    around = f.gather(1, ranked_channels(f, descending, hi + 1)[:, [lo, t, hi]])
+    return around[:, 1:2], (around[:, :1] - around[:, 2:]).detach().abs()/max(1, hi - lo)
+
+# %% ../nbs/01_soft_rank.ipynb #ad17dbeb
 def soft_gate(f:torch.Tensor, # features (B, K, H, W)
               b:float=0.4, # bias of Eq. 7, in [-0.5, 0.5]
               order:str='descending', # "descending" or "ascending"
@@ -107,15 +128,10 @@ def soft_gate(f:torch.Tensor, # features (B, K, H, W)
     if tau is not None and not tau > 0: raise ValueError(f"tau = {tau}: a width is a positive number of feature units")
     kind, f = f.dtype, SCOPES[scope](f)
     if kind in (torch.float16, torch.bfloat16): f = f.float()
-    K = f.shape[1]
-    t = min(K - 1, max(0, round((0.5 - b)*K)))
-    lo, hi = max(0, t - 4), min(K - 1, t + 4)
-    around = f.gather(1, ranked_channels(f, order == 'descending', hi + 1)[:, [lo, t, hi]])
-    if tau is None:
-        spacing = (around[:, :1] - around[:, 2:]).detach().abs()/max(1, hi - lo)
-        tau = spacing.maximum(1e-4*f.detach().abs().mean(1, keepdim=True) + 1e-12)  # among equals
+    q, spacing = _at_threshold(f, b, order == 'descending')
+    if tau is None: tau = spacing.maximum(1e-4*f.detach().abs().mean(1, keepdim=True) + 1e-12)  # among equals
     sign = -1 if order == 'descending' else 1
-    return torch.sigmoid(sign*(f - around[:, 1:2])/tau).to(kind)
+    return torch.sigmoid(sign*(f - q)/tau).to(kind)
 
 # %% ../nbs/01_soft_rank.ipynb #73598fa4
 class ChannelActivation(nn.Module):
@@ -131,7 +147,9 @@ class ChannelActivation(nn.Module):
 
     def mask(self, f):
         if self.held is not None:
-            if self.held.shape[0] != f.shape[0]: raise ValueError(f"{len(f)} images, and masks held for {len(self.held)}: give the batch that they were made for")
+            if self.held.shape[0] != f.shape[0]:
+                raise ValueError(f"{len(f)} images, and masks held for {len(self.held)}: "
+                                 "give the batch that they were made for")
             return self.held
         if self.gate == 'open': return torch.ones_like(f)
         if self.gate == 'soft': return soft_gate(f, self.b, self.order, self.scope)
@@ -161,6 +179,7 @@ def regate(model:nn.Module, # a network with channel activations
         a.gate = gate
     return model
 
+# %% ../nbs/01_soft_rank.ipynb #7bdbe5f9
 @torch.no_grad()
 def with_masks_of(model:nn.Module, # a network with channel activations
                   x:torch.Tensor # a batch of its inputs
