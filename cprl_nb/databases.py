@@ -582,9 +582,7 @@ def _as_file(picture, folder): # path of a picture: a path, a PIL image, or the 
         buf = io.BytesIO()
         picture.save(buf, 'PNG', compress_level=1)
         code, suffix = buf.getvalue(), '.png'
-    else:
-        raise ValueError(f"a picture is a {type(picture).__name__}; "
-                         "expected a path, a PIL image, or a dict with bytes or path")
+    else: raise ValueError(f"a picture is a {type(picture).__name__}; expected a path, PIL image, or dict with bytes")
     path = folder/f'{hashlib.sha256(code).hexdigest()[:20]}{suffix}'
     if not path.exists():
         with atomic(path) as p: p.write_bytes(code)
