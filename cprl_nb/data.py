@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'PARTS', 'atomic', 'write_text', 'cache_dir', 'open_image', 'read_image', 'IQASet', 'take', 'each_file',
-           'image_size', 'summary', 'gallery', 'verify', 'split_by_scene', 'repeated_splits', 'official_split',
-           'check_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'read_split']
+           'image_size', 'summary', 'gallery', 'verify', 'split_by_scene', 'repeated_splits', 'check_split',
+           'official_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'read_split']
 
 # %% ../nbs/03_data.ipynb #cc8f0c08
-import io, os
+import hashlib, io, os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -44,18 +44,20 @@ def cache_dir() -> Path: # $CPRL_NB_CACHE, or cprl_nb in the user's cache folder
     if 'CPRL_NB_CACHE' in os.environ: return Path(os.environ['CPRL_NB_CACHE'])
     return Path(os.environ.get('XDG_CACHE_HOME', Path.home()/'.cache'))/'cprl_nb'
 
-# %% ../nbs/03_data.ipynb #45bdab63
+# %% ../nbs/03_data.ipynb #fc3aac15
 def _to_srgb(im): # by the embedded profile, if there is one that says something else
     icc = im.info.get('icc_profile')
     if not icc: return im.convert('RGB')
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         if 'srgb' in ImageCms.getProfileDescription(profile).lower(): return im.convert('RGB')
-        return ImageCms.profileToProfile(im, profile, ImageCms.createProfile('sRGB'), ImageCms.Intent.RELATIVE_COLORIMETRIC, 'RGB')
+        to, intent = ImageCms.createProfile('sRGB'), ImageCms.Intent.RELATIVE_COLORIMETRIC
+        return ImageCms.profileToProfile(im, profile, to, intent, 'RGB')
     except (ImageCms.PyCMSError, OSError): return im.convert('RGB')
 
+# %% ../nbs/03_data.ipynb #45bdab63
 def _flat(im): # without alpha, palette and 16 bits
-    if im.mode.startswith('I;16') or (im.mode == 'I' and im.format == 'PNG'):  # older versions of Pillow call 16-bit grey I
+    if im.mode.startswith('I;16') or (im.mode == 'I' and im.format == 'PNG'):  # older Pillow calls 16-bit grey I
         return Image.fromarray((np.asarray(im).astype(np.uint16) >> 8).astype(np.uint8))
     if im.mode in ('RGBA', 'RGBa', 'LA', 'La', 'PA') or 'transparency' in im.info:
         rgba, icc = im.convert('RGBA'), im.info.get('icc_profile')
@@ -64,7 +66,9 @@ def _flat(im): # without alpha, palette and 16 bits
         return flat
     return im if im.mode in ('RGB', 'L', 'CMYK') else im.convert('RGB')
 
-# %% ../nbs/03_data.ipynb #911e74b7
+def _upright(im): return ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im
+
+# %% ../nbs/03_data.ipynb #04ca8b7a
 def open_image(path:str|Path # image file
     ) -> Image.Image: # upright, RGB, 8 bit, sRGB
     "Decode an image file with Pillow, by the rules above"
@@ -75,14 +79,18 @@ def open_image(path:str|Path # image file
         with Image.open(path) as im:
             mode, (w, h) = im.mode, im.size
             wide = mode == 'F' or (mode == 'I' and im.format != 'PNG')
-            rgb = None if wide or max(w, h) > 32*min(w, h) else _to_srgb(_flat(ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im))
+            thin = max(w, h) > 32*min(w, h)
+            rgb = None if wide or thin else _to_srgb(_flat(_upright(im)))
     except UnidentifiedImageError: raise ValueError(f"{path}: not an image that Pillow can identify") from None
-    except Image.DecompressionBombError as e: raise ValueError(f"{path}: too large for Pillow's decompression limit ({e})") from None
-    except Exception as e: raise ValueError(f"{path}: cannot be decoded, the file is damaged ({e})") from None  # decoders raise all kinds
+    except Image.DecompressionBombError as e:
+        raise ValueError(f"{path}: too large for Pillow's decompression limit ({e})") from None
+    except Exception as e:  # decoders raise all kinds
+        raise ValueError(f"{path}: cannot be decoded, the file is damaged ({e})") from None
     if wide: raise ValueError(f"{path}: {mode!r} pixels; expected 8 or 16 bits a channel")
-    if rgb is None: raise ValueError(f"{path}: {w} × {h} px is too thin to resize; expected at most 32 : 1")
+    if thin: raise ValueError(f"{path}: {w} × {h} px is too thin to resize; expected at most 32 : 1")
     return rgb
 
+# %% ../nbs/03_data.ipynb #911e74b7
 def read_image(path:str|Path # image file
     ) -> torch.Tensor: # (3, H, W), uint8, RGB
     "Decode an image file into a tensor"
@@ -113,6 +121,7 @@ class IQASet:
         "The set in one line"
         return f"{self.name}: {len(self):,} images, {self.table.scene.nunique():,} scenes, score: {self.score}"
 
+# %% ../nbs/03_data.ipynb #11ab2085
 def take(data:IQASet, # images with scores
          split:pd.Series, # "train", "val" or "test" for each row
          part:str # which of them
@@ -120,13 +129,14 @@ def take(data:IQASet, # images with scores
     "One part of a set"
     return replace(data, table=data.table[split == part].reset_index(drop=True))
 
-# %% ../nbs/03_data.ipynb #4e7f2855
+# %% ../nbs/03_data.ipynb #8763d680
 def each_file(fn, # what to do with a file
               paths, # files
               desc:str # of the progress bar
     ) -> list: # results in order
     "Apply `fn` to files with a few threads (Pillow decodes outside Python's lock) and a progress bar"
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool: return list(tqdm(pool.map(fn, paths), desc=desc, total=len(paths), unit='image', leave=False))
+    bar = dict(desc=desc, total=len(paths), unit='image', leave=False)
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool: return list(tqdm(pool.map(fn, paths), **bar))
 
 def image_size(path:str|Path # image file
     ) -> tuple: # (width, height), px, as stored
@@ -135,17 +145,35 @@ def image_size(path:str|Path # image file
         with Image.open(path) as im: return im.size
     except OSError as e: raise ValueError(f"{path}: cannot be read as an image ({e})") from None
 
+# %% ../nbs/03_data.ipynb #4e7f2855
 def summary(*sets # sets of images with scores
     ) -> pd.DataFrame: # one row a set
-    "Table 3, counted: images, scenes, types of artificial distortion, resolutions, range of the raw score, histogram of quality"
+    "Table 3, counted: images, scenes, types of distortion, resolutions, range of the raw score, histogram of quality"
     rows = []
     for d in sets:
         sizes = pd.Series(each_file(image_size, d.table.path, f'sizes of {d.name}')).value_counts()
         types = set(d.table.distortion) - {'authentic', 'pristine'}
         (w, h), n = sizes.index[0], len(sizes)
-        rows.append(dict(set=d.name, images=len(d), scenes=d.table.scene.nunique(), types=len(types), resolution=f'{w} × {h}' + (f' ({sizes.iloc[0]} images), {n - 1} more' if n > 1 else ''),
-                         score=d.score, lowest=d.table.raw.min(), highest=d.table.raw.max(), histogram=np.histogram(d.table.quality, 10, (0, 1))[0].tolist()))
+        more = f' ({sizes.iloc[0]} images), {n - 1} more' if n > 1 else ''
+        histogram = np.histogram(d.table.quality, 10, (0, 1))[0].tolist()
+        rows.append(dict(set=d.name, images=len(d), scenes=d.table.scene.nunique(), types=len(types),
+                         resolution=f'{w} × {h}{more}', score=d.score,
+                         lowest=d.table.raw.min(), highest=d.table.raw.max(), histogram=histogram))
     return pd.DataFrame(rows).set_index('set')
+
+# %% ../nbs/03_data.ipynb #6bfb7e90
+def _by_score(t, n): # row and column of the figure → image: n in even steps of quality
+    steps = np.linspace(t.quality.min(), t.quality.max(), n)
+    picked = dict.fromkeys(int((t.quality - q).abs().argmin()) for q in steps)
+    return {(0, c): t.iloc[i] for c, i in enumerate(picked)}
+
+def _by_level(data, scene): # row and column of the figure → image: one scene's distortions by level
+    t = data.table[(data.table.scene == scene) & (data.table.level > 0)]
+    if t.empty:
+        some = ', '.join(map(str, sorted(data.table.scene.unique())[:5]))
+        raise ValueError(f"{data.name}: scene {scene!r} has no images with a distortion level; scenes: {some} …")
+    rows, columns = ({v: i for i, v in enumerate(sorted(t[k].unique()))} for k in ('distortion', 'level'))
+    return {(rows[r.distortion], columns[r.level]): r for r in t.itertuples()}
 
 # %% ../nbs/03_data.ipynb #b800ba9d
 def gallery(data:IQASet, # images with scores
@@ -154,15 +182,7 @@ def gallery(data:IQASet, # images with scores
     ): # a matplotlib figure
     "Images in even steps of score, or one scene's distortions by level"
     import matplotlib.pyplot as plt
-    t = data.table
-    if scene is None:
-        picked = dict.fromkeys(int((t.quality - q).abs().argmin()) for q in np.linspace(t.quality.min(), t.quality.max(), n))
-        cells = {(0, c): t.iloc[i] for c, i in enumerate(picked)}
-    else:
-        t = t[(t.scene == scene) & (t.level > 0)]
-        if t.empty: raise ValueError(f"{data.name}: scene {scene!r} has no images with a distortion level; scenes: {', '.join(map(str, sorted(data.table.scene.unique())[:5]))} …")
-        rows, columns = ({v: i for i, v in enumerate(sorted(t[k].unique()))} for k in ('distortion', 'level'))
-        cells = {(rows[r.distortion], columns[r.level]): r for r in t.itertuples()}
+    cells = _by_score(data.table, n) if scene is None else _by_level(data, scene)
     h, w = (1 + max(k[i] for k in cells) for i in (0, 1))
     fig, axs = plt.subplots(h, w, figsize=(1.35*w, 1.3*h), squeeze=False)
     for ax in axs.flat: ax.axis('off')
@@ -176,7 +196,6 @@ def gallery(data:IQASet, # images with scores
 def verify(data:IQASet # images with scores
     ) -> pd.DataFrame: # columns path and problem; empty if all is well
     "Decode a whole set and list every problem"
-    import hashlib
     def look(path):
         try: open_image(path)
         except (ValueError, OSError) as e: return None, str(e).removeprefix(f'{path}: ')
@@ -190,9 +209,17 @@ def verify(data:IQASet # images with scores
     rows += [(p, f'the same bytes as {f}') for p, f in zip(same.path, first) if p != f]
     return pd.DataFrame(rows, columns=['path', 'problem'])
 
-# %% ../nbs/03_data.ipynb #31ce862e
+# %% ../nbs/03_data.ipynb #fd55c7f1
 PARTS = 'train', 'val', 'test'
 
+def _shuffled(data, scenes, bands, rng): # the scenes in random order, with the bands evenly mixed
+    if bands == 1: return rng.permutation(scenes)
+    by_score = data.table.groupby('scene').quality.mean().loc[scenes].sort_values(kind='stable').index
+    spread = [((i + rng.random())/len(band), s)
+              for band in np.array_split(by_score, bands) for i, s in enumerate(rng.permutation(band))]
+    return [s for _, s in sorted(spread)]
+
+# %% ../nbs/03_data.ipynb #31ce862e
 def split_by_scene(data:IQASet, # images with scores
                    seed:int=0, # of the draw
                    val:float=.1, # share of the scenes that picks what is picked; 0: none
@@ -201,20 +228,19 @@ def split_by_scene(data:IQASet, # images with scores
     ) -> pd.Series: # "train", "val" or "test" for each row of `data.table`
     "Divide the scenes, seeded, with at least one in each part"
     scenes = sorted(data.table.scene.unique())
-    if not (0 <= val and 0 < test and val + test < 1): raise ValueError(f"val = {val:g}, test = {test:g}: shares are between 0 and 1 and leave something for training")
+    if not (0 <= val and 0 < test and val + test < 1):
+        raise ValueError(f"val = {val:g}, test = {test:g}: shares are between 0 and 1 and leave something for training")
     n_val, n_test = (max(1, round(len(scenes)*share)) if share else 0 for share in (val, test))
-    if len(scenes) < 2 + (val > 0): raise ValueError(f"{data.name}: {len(scenes)} scenes; train{', val' if val else ''} and test need at least {'three' if val else 'two'}")
-    if not 1 <= bands <= len(scenes): raise ValueError(f"bands = {bands}: expected 1 to {len(scenes)}, the number of scenes of {data.name}")
-    rng = np.random.default_rng(seed)
-    if bands == 1: order = rng.permutation(scenes)
-    else:
-        by_score = data.table.groupby('scene').quality.mean().loc[scenes].sort_values(kind='stable').index
-        spread = [((i + rng.random())/len(band), s) for band in np.array_split(by_score, bands) for i, s in enumerate(rng.permutation(band))]
-        order = [s for _, s in sorted(spread)]
+    if len(scenes) < 2 + (val > 0):
+        need = 'train, val and test need at least three' if val else 'train and test need at least two'
+        raise ValueError(f"{data.name}: {len(scenes)} scenes; {need}")
+    if not 1 <= bands <= len(scenes):
+        raise ValueError(f"bands = {bands}: expected 1 to {len(scenes)}, the number of scenes of {data.name}")
+    order = _shuffled(data, scenes, bands, np.random.default_rng(seed))
     part = dict(zip(order, ['test']*n_test + ['val']*n_val + ['train']*(len(scenes) - n_val - n_test)))
     return data.table.scene.map(part).rename('split')
 
-# %% ../nbs/03_data.ipynb #abb44cb4
+# %% ../nbs/03_data.ipynb #a26cac9b
 def repeated_splits(data:IQASet, # images with scores
                     n:int=10, # how many
                     seed:int=0, # of the first; the others follow
@@ -223,24 +249,32 @@ def repeated_splits(data:IQASet, # images with scores
     "Splits for consecutive seeds"
     return {s: split_by_scene(data, s, **how) for s in range(seed, seed + n)}
 
-def official_split(data:IQASet # images with scores
-    ) -> pd.Series: # "train", "val" or "test" for each row
-    "The split that the authors of a database give, where its reader found one"
-    if 'official' not in data.table: raise ValueError(f"{data.name}: no official split was found with it; KonIQ-10k has one in koniq10k_distributions_sets.csv")
-    split = data.table.official.rename('split')
-    check_split(data, split)
-    return split
-
+# %% ../nbs/03_data.ipynb #c221a0af
 def check_split(data:IQASet, # images with scores
                 split:pd.Series): # "train", "val" or "test" for each row
     "Refuse a split with an unknown part or with a scene on both sides of a border"
     unknown = set(split) - set(PARTS)
-    if unknown or len(split) != len(data): raise ValueError(f"{data.name}: a split gives each of {len(data)} images one of {', '.join(PARTS)}; got {len(split)} rows, unknown: {unknown or 'none'}")
+    if unknown or len(split) != len(data):
+        raise ValueError(f"{data.name}: a split gives each of {len(data)} images one of {', '.join(PARTS)}; "
+                         f"got {len(split)} rows, unknown: {unknown or 'none'}")
     shared = split.groupby(data.table.scene).nunique()
     shared = shared[shared > 1]
-    if len(shared): raise ValueError(f"{data.name}: scene {shared.index[0]} is in more than one part; a split must not share scenes")
+    if len(shared):
+        raise ValueError(f"{data.name}: scene {shared.index[0]} is in more than one part; "
+                         "a split must not share scenes")
 
-# %% ../nbs/03_data.ipynb #64dd26e6
+# %% ../nbs/03_data.ipynb #abb44cb4
+def official_split(data:IQASet # images with scores
+    ) -> pd.Series: # "train", "val" or "test" for each row
+    "The split that the authors of a database give, where its reader found one"
+    if 'official' not in data.table:
+        raise ValueError(f"{data.name}: no official split was found with it; "
+                         "KonIQ-10k has one in koniq10k_distributions_sets.csv")
+    split = data.table.official.rename('split')
+    check_split(data, split)
+    return split
+
+# %% ../nbs/03_data.ipynb #c414f8e0
 def perceptual_hash(path:str|Path # image file
     ) -> np.ndarray: # (64,), bool
     "Signs of the lowest cosine coefficients of a 32 × 32 grey version, against their median"
@@ -248,8 +282,9 @@ def perceptual_hash(path:str|Path # image file
     low = dctn(x, norm='ortho')[:8, :8].ravel()
     return low > np.median(low)
 
+# %% ../nbs/03_data.ipynb #64dd26e6
 def near_duplicates(data:IQASet, # images with scores
-                    split:pd.Series|None=None, # only pairs in different parts of it; None: all pairs of different scenes
+                    split:pd.Series|None=None, # only pairs in different parts of it; None: all of different scenes
                     bits:int=10 # by which the hashes of a pair may differ, of 64
     ) -> pd.DataFrame: # a, b: two paths; bits: by which their hashes differ; closest first
     "Pairs of images of different scenes that look alike"
@@ -262,32 +297,46 @@ def near_duplicates(data:IQASet, # images with scores
         rows += [(data.table.path[i], data.table.path[i + 1 + j], apart[j]) for j in np.flatnonzero(close)]
     return pd.DataFrame(rows, columns=['a', 'b', 'bits']).sort_values('bits', kind='stable', ignore_index=True)
 
-# %% ../nbs/03_data.ipynb #46827ee0
+# %% ../nbs/03_data.ipynb #bfe5bdf9
 def write_split(data:IQASet, # images with scores
                 split:pd.Series, # "train", "val" or "test" for each row
                 path:str|Path): # a .csv file
     "Write image (path from the common folder), scene and part of each image"
     check_split(data, split)
     common = os.path.commonpath([Path(p).parent for p in data.table.path])
-    table = pd.DataFrame(dict(image=[Path(p).relative_to(common).as_posix() for p in data.table.path], scene=data.table.scene, split=split))
+    image = [Path(p).relative_to(common).as_posix() for p in data.table.path]
+    table = pd.DataFrame(dict(image=image, scene=data.table.scene, split=split))
     with atomic(path) as p: table.to_csv(p, index=False)
 
+# %% ../nbs/03_data.ipynb #f07d36b2
+def _split_file(path): # image → part
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such split; expected a CSV with the columns image and split")
+    try: part = pd.read_csv(path, dtype={'image': str}).set_index('image').split
+    except Exception as e:
+        raise ValueError(f"{path}: expected a CSV with the columns image and split ({e})") from None
+    if part.index.has_duplicates: raise ValueError(f"{path}: lists {part.index[part.index.duplicated()][0]} twice")
+    return part.to_dict()
+
+def _longest_end(path, known): # the longest end of a path that is among the `known`; None if there is none
+    ends = Path(path).parts
+    return next((k for k in ('/'.join(ends[i:]) for i in range(len(ends))) if k in known), None)
+
+# %% ../nbs/03_data.ipynb #46827ee0
 def read_split(data:IQASet, # images with scores
                path:str|Path # a file that `write_split` wrote
     ) -> pd.Series: # "train", "val" or "test" for each row
     "Read a split and check it against the set"
-    if not Path(path).is_file(): raise FileNotFoundError(f"{path}: no such split; expected a CSV with the columns image and split")
-    try: part = pd.read_csv(path, dtype={'image': str}).set_index('image').split
-    except Exception as e: raise ValueError(f"{path}: expected a CSV with the columns image and split ({e})") from None
-    if part.index.has_duplicates: raise ValueError(f"{path}: lists {part.index[part.index.duplicated()][0]} twice")
-    part, deepest, keys = part.to_dict(), 1 + max(k.count('/') for k in part.index), []
-    for p in data.table.path:
-        ends = Path(p).parts[-deepest:]
-        keys.append(next((k for k in ('/'.join(ends[i:]) for i in range(len(ends))) if k in part), None))
-    absent = [Path(p).name for p, k in zip(data.table.path, keys) if k is None]
-    if absent: raise ValueError(f"{path}: says nothing about {absent[0]} ({len(absent)} of {len(keys)} images of {data.name})")
-    twice = pd.Series(keys)[pd.Series(keys).duplicated()]
-    if len(twice): raise ValueError(f"{path}: {twice.iloc[0]} stands for several images of {data.name}; expected their paths from the common folder")
+    part = _split_file(path)
+    keys = pd.Series([_longest_end(p, part) for p in data.table.path], dtype=object)
+    absent = data.table.path[keys.isna().to_numpy()]
+    if len(absent):
+        raise ValueError(f"{path}: says nothing about {Path(absent.iloc[0]).name} "
+                         f"({len(absent)} of {len(keys)} images of {data.name})")
+    twice = keys[keys.duplicated()]
+    if len(twice):
+        raise ValueError(f"{path}: {twice.iloc[0]} stands for several images of {data.name}; "
+                         "expected their paths from the common folder")
     split = pd.Series([part[k] for k in keys], name='split')
     check_split(data, split)
     return split

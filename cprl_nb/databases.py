@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .data import IQASet, atomic, cache_dir
 from .synthetic import embedded
 
-# %% ../nbs/03c_databases.ipynb #6c308932
+# %% ../nbs/03c_databases.ipynb #cfdb2dd4
 @dataclass
 class Database:
     "What is known about a database, and its reader"
@@ -32,30 +32,52 @@ class Database:
     cite:str # the paper to cite
     reader:object=None # function of its folder
 
-_TEXAS = "The University of Texas' notice allows use and copying for any purpose if the notice is kept and the source is cited."
-DATABASES = dict(
-    live=Database('LIVE Release 2', 779, 29, 'DMOS', (100, 0), ('jp2k', 'jpeg', 'wn', 'gblur', 'fastfading', 'refnames_all.mat', 'dmos_realigned.mat|dmos.mat'),
-        'https://live.ece.utexas.edu/research/quality/subjective.htm', _TEXAS, 'Sheikh, Sabir, Bovik, IEEE Trans. Image Processing 15(11), 2006'),
-    vcl=Database('VCL@FER', 552, 23, 'MOS', (0, 100), ('vcl_fer|IMG_01_AWGN_1.bmp', 'results.xls|results.xlsx|results.csv|VCLFER.txt'),
-        'http://www.vcl.fer.hr/quality/vclfer.html', 'For academic research only, not to be passed on, cite the paper.', 'Zarić et al., Automatika 53(4), 2012'),
-    livec=Database('LIVE In the Wild (ChallengeDB_release)', 1162, 1162, 'MOS', (0, 100), ('Data', 'Images'),
-        'http://live.ece.utexas.edu/research/ChallengeDB/index.html', _TEXAS, 'Ghadiyaram, Bovik, IEEE Trans. Image Processing 25(1), 2016'),
-    koniq=Database('KonIQ-10k', 10073, 10073, 'MOS', (1, 100),
-        ('|'.join(f + n for f in ('', 'metadata/', 'koniq10k_scores_and_distributions/') for n in ('koniq10k_scores_and_distributions.csv', 'koniq10k_distributions_sets.csv')),
-         '|'.join(f + s for f in ('', 'images/', 'koniq10k_') for s in ('1024x768', '512x384'))),
-        'http://database.mmsp-kn.de/koniq-10k-database.html', 'The photos are from YFCC100M, each under the Creative Commons licence of its author.', 'Hosu, Lin, Sziranyi, Saupe, IEEE Trans. Image Processing 29, 2020'),
-    tid2013=Database('TID2013', 3000, 25, 'MOS', (0, 9), ('distorted_images', 'mos_with_names.txt'),
-        'http://www.ponomarenko.info/tid2013.htm', 'Offered for research; a formal licence is not known to us.', 'Ponomarenko et al., Signal Processing: Image Communication 30, 2015'),
-    kadid=Database('KADID-10k', 10125, 81, 'DMOS (higher is better)', (1, 5), ('images|distorted_images', 'dmos.csv'),
-        'http://database.mmsp-kn.de/kadid-10k-database.html', 'The pristine photos are from Pixabay, under its licence; the distorted ones are offered to research.', 'Lin, Hosu, Saupe, QoMEX 2019'),
-    csiq=Database('CSIQ', 866, 30, 'DMOS', (1, 0), ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt'),
-        'https://s2.smu.edu/~eclarson/csiq.html', 'Offered for research; a formal licence is not known to us.', 'Larson, Chandler, Journal of Electronic Imaging 19(1), 2010'))
+# %% ../nbs/03c_databases.ipynb #de506625
+_TEXAS = ("The University of Texas' notice allows use and copying for any purpose "
+          "if the notice is kept and the source is cited.")
+_YFCC = 'The photos are from YFCC100M, each under the Creative Commons licence of its author.'
+_RESEARCH = 'Offered for research; a formal licence is not known to us.'
+_KONIQ_NAMES = 'koniq10k_scores_and_distributions.csv', 'koniq10k_distributions_sets.csv'
+_KONIQ_CSVS = '|'.join(f + n for f in ('', 'metadata/', 'koniq10k_scores_and_distributions/') for n in _KONIQ_NAMES)
+_KONIQ_PHOTOS = '|'.join(f + s for f in ('', 'images/', 'koniq10k_') for s in ('1024x768', '512x384'))
 
-# %% ../nbs/03c_databases.ipynb #f1666ca7
+# %% ../nbs/03c_databases.ipynb #6c308932
+DATABASES = dict(
+    live=Database('LIVE Release 2', 779, 29, 'DMOS', (100, 0),
+        ('jp2k', 'jpeg', 'wn', 'gblur', 'fastfading', 'refnames_all.mat', 'dmos_realigned.mat|dmos.mat'),
+        'https://live.ece.utexas.edu/research/quality/subjective.htm', _TEXAS,
+        'Sheikh, Sabir, Bovik, IEEE Trans. Image Processing 15(11), 2006'),
+    vcl=Database('VCL@FER', 552, 23, 'MOS', (0, 100),
+        ('vcl_fer|IMG_01_AWGN_1.bmp', 'results.xls|results.xlsx|results.csv|VCLFER.txt'),
+        'http://www.vcl.fer.hr/quality/vclfer.html', 'For academic research only, not to be passed on, cite the paper.',
+        'Zarić et al., Automatika 53(4), 2012'),
+    livec=Database('LIVE In the Wild (ChallengeDB_release)', 1162, 1162, 'MOS', (0, 100), ('Data', 'Images'),
+        'http://live.ece.utexas.edu/research/ChallengeDB/index.html', _TEXAS,
+        'Ghadiyaram, Bovik, IEEE Trans. Image Processing 25(1), 2016'),
+    koniq=Database('KonIQ-10k', 10073, 10073, 'MOS', (1, 100), (_KONIQ_CSVS, _KONIQ_PHOTOS),
+        'http://database.mmsp-kn.de/koniq-10k-database.html', _YFCC,
+        'Hosu, Lin, Sziranyi, Saupe, IEEE Trans. Image Processing 29, 2020'))
+
+# %% ../nbs/03c_databases.ipynb #c19f2125
+DATABASES |= dict(
+    tid2013=Database('TID2013', 3000, 25, 'MOS', (0, 9), ('distorted_images', 'mos_with_names.txt'),
+        'http://www.ponomarenko.info/tid2013.htm', _RESEARCH,
+        'Ponomarenko et al., Signal Processing: Image Communication 30, 2015'),
+    kadid=Database('KADID-10k', 10125, 81, 'DMOS (higher is better)', (1, 5), ('images|distorted_images', 'dmos.csv'),
+        'http://database.mmsp-kn.de/kadid-10k-database.html',
+        'The pristine photos are from Pixabay, under its licence; the distorted ones are offered to research.',
+        'Lin, Hosu, Saupe, QoMEX 2019'),
+    csiq=Database('CSIQ', 866, 30, 'DMOS', (1, 0),
+        ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt'),
+        'https://s2.smu.edu/~eclarson/csiq.html', _RESEARCH,
+        'Larson, Chandler, Journal of Electronic Imaging 19(1), 2010'))
+
+# %% ../nbs/03c_databases.ipynb #972be624
 def _there(folder, needs): return [n for n in needs if any((folder/a).exists() for a in n.split('|'))]
 
 def _folders(root): return [root, *sorted(d for d in root.iterdir() if d.is_dir())] if root.is_dir() else []
 
+# %% ../nbs/03c_databases.ipynb #f1666ca7
 def closest_layout(root:str|Path # any folder
     ) -> str: # a sentence
     "Which database the folders around `root` look like most"
@@ -63,48 +85,71 @@ def closest_layout(root:str|Path # any folder
     while not root.is_dir() and root != root.parent: root = root.parent
     below = [*_folders(root), *(g for d in _folders(root)[1:] for g in _folders(d)[1:])]
     for around in (below, _folders(root.parent)):  # what is beside it only if there is nothing in it
-        share, folder, db = max(((len(_there(f, d.needs))/len(d.needs), f, d) for f in around for d in DATABASES.values()), key=lambda b: b[0])
+        shares = ((len(_there(f, d.needs))/len(d.needs), f, d) for f in around for d in DATABASES.values())
+        share, folder, db = max(shares, key=lambda s: s[0])
         if share: break
     else: return f"nothing like a known database in {root}, in the folders below, or beside it"
     missing = [n.split('|')[0] for n in db.needs if n not in _there(folder, db.needs)]
-    return f"the closest layout found is {db.title} in {folder}" + (f", without {', '.join(missing)}" if missing else '')
+    without = f", without {', '.join(missing)}" if missing else ''
+    return f"the closest layout found is {db.title} in {folder}{without}"
 
+# %% ../nbs/03c_databases.ipynb #44d82dc5
 def _home(name, root): # the folder of a database
     db = DATABASES[name]
     for f in _folders(Path(root)):
         if len(_there(f, db.needs)) == len(db.needs): return f
     needs = ', '.join(' or '.join(n.split('|')[:2]) for n in db.needs)
-    raise FileNotFoundError(f"{root}: expected the folder of {db.title} as downloaded, with {needs}; {closest_layout(root)}")
+    raise FileNotFoundError(f"{root}: expected the folder of {db.title} as downloaded, with {needs}; "
+                            f"{closest_layout(root)}")
 
-# %% ../nbs/03c_databases.ipynb #cea8b0fe
+# %% ../nbs/03c_databases.ipynb #19c81d88
 def _some(names): return f"{', '.join(map(str, list(names)[:10]))}{' …' if len(names) > 10 else ''}"
 
-def _make_set(name, rows, score, scale, where, note='', partial=False, clip=False): # rows: path, raw, scene and what else is known
-    table = pd.DataFrame(dict(std=np.nan, distortion='authentic', level=-1) | rows)
-    base = table.path.map(lambda p: Path(p).name)
-    def refuse(bad, what, right):
-        if bad.any(): raise ValueError(f"{where}: {bad.sum()} of {len(table)} {what}: {_some(base[bad])}; {right}")
-    if table.empty: raise ValueError(f"{where}: lists no images")
-    refuse(table.path.duplicated(), 'names are there twice', 'expected one score for each image')
-    table['raw'] = pd.to_numeric(table.raw, errors='coerce').astype(float)
-    refuse(~np.isfinite(table.raw), 'scores are not numbers', 'expected a finite number for each image')
-    (worst, best), lo, hi = scale, table.raw.min(), table.raw.max()
-    if len(table) > 1 and lo == hi: raise ValueError(f"{where}: all {len(table)} scores are {lo:g}; expected scores that differ")
-    beyond = ~table.raw.between(*sorted(scale))
-    if not clip: refuse(beyond, f'scores are outside the scale from {worst:g} (worst) to {best:g}', f'they go from {lo:g} to {hi:g}')
-    elif beyond.any(): note += f"; {beyond.sum()} scores beyond the scale from {worst:g} (worst) to {best:g} are moved to its ends in quality, not in raw"
-    gone = ~table.path.map(os.path.isfile)
-    if gone.any() and (not partial or gone.all()):
-        raise FileNotFoundError(f"{where}: {gone.sum()} of {len(table)} images have a score but are not there: {_some(base[gone])}; expected the images as downloaded" + ('' if gone.all() else ", or say partial=True to go on without them"))
-    if gone.any(): note += f"; {gone.sum()} of {len(table)} images with a score are not there"
-    table = table.assign(quality=((table.raw - worst)/(best - worst)).clip(0, 1), set=name)[~gone].reset_index(drop=True)
-    first = ['path', 'quality', 'raw', 'std', 'scene', 'distortion', 'level', 'set']
-    return IQASet(name, table[first + [c for c in table if c not in first]], score, note=note.lstrip('; '))
+def _refuse(where, table, bad, what, right, error=ValueError): # if any image is `bad`
+    if not bad.any(): return
+    names = _some(table.path[bad].map(lambda p: Path(p).name))
+    raise error(f"{where}: {bad.sum()} of {len(table)} {what}: {names}; {right}")
 
+def _checked_scores(where, table, scale, clip): # numbers, and a note if some lie beyond the scale
+    raw = pd.to_numeric(table.raw, errors='coerce').astype(float)
+    _refuse(where, table, ~np.isfinite(raw), 'scores are not numbers', 'expected a finite number for each image')
+    (worst, best), lo, hi = scale, raw.min(), raw.max()
+    if len(raw) > 1 and lo == hi:
+        raise ValueError(f"{where}: all {len(raw)} scores are {lo:g}; expected scores that differ")
+    beyond, span = ~raw.between(*sorted(scale)), f'the scale from {worst:g} (worst) to {best:g}'
+    if not clip: _refuse(where, table, beyond, f'scores are outside {span}', f'they go from {lo:g} to {hi:g}')
+    note = f"; {beyond.sum()} scores beyond {span} are moved to its ends in quality, not in raw" if beyond.any() else ''
+    return raw, note
+
+# %% ../nbs/03c_databases.ipynb #cea8b0fe
+def _absent(where, table, partial): # which images are not there, and a note
+    gone = ~table.path.map(os.path.isfile)
+    if not partial or gone.all():
+        right = 'expected the images as downloaded'
+        if not gone.all(): right += ', or say partial=True to go on without them'
+        _refuse(where, table, gone, 'images have a score but are not there', right, FileNotFoundError)
+    return gone, f"; {gone.sum()} of {len(table)} images with a score are not there" if gone.any() else ''
+
+# %% ../nbs/03c_databases.ipynb #21d1d873
+def _make_set(name, rows, score, scale, where, note='', partial=False, clip=False):
+    # rows: path, raw, scene and what else is known
+    table = pd.DataFrame(dict(std=np.nan, distortion='authentic', level=-1) | rows)
+    if table.empty: raise ValueError(f"{where}: lists no images")
+    _refuse(where, table, table.path.duplicated(), 'names are there twice', 'expected one score for each image')
+    raw, beyond = _checked_scores(where, table, scale, clip)
+    gone, absent = _absent(where, table, partial)
+    worst, best = scale
+    table = table.assign(raw=raw, quality=((raw - worst)/(best - worst)).clip(0, 1), set=name)
+    first = ['path', 'quality', 'raw', 'std', 'scene', 'distortion', 'level', 'set']
+    table = table.loc[~gone, first + [c for c in table if c not in first]].reset_index(drop=True)
+    return IQASet(name, table, score, note=(note + beyond + absent).lstrip('; '))
+
+# %% ../nbs/03c_databases.ipynb #f7642d17
 def _database(name, rows, where, note, partial, subset=False, clip=False): # a set, with the count that it must have
     db = DATABASES[name]
     n = len(rows['path'])
-    if n != db.images and not (partial or subset): raise ValueError(f"{where}: lists {n} images; {db.title} has {db.images}; say partial=True to go on with these")
+    if n != db.images and not (partial or subset):
+        raise ValueError(f"{where}: lists {n} images; {db.title} has {db.images}; say partial=True to go on with these")
     note += '' if n == db.images else f"; lists {n} of {db.images:,} images"
     return _make_set(name, rows, db.score, db.scale, where, note, partial, clip)
 
@@ -123,6 +168,7 @@ def _mat(path, *names): # variables of a MATLAB file, flat; cells of text as str
         raise ValueError(f"{path}: expected a MATLAB file with the variable {' and '.join(names)} ({e})") from None
     return [np.array([str(np.ravel(c)[0]) for c in v]) if v.dtype == object else v for v in found]
 
+# %% ../nbs/03c_databases.ipynb #eba64520
 def _all_images(folder): # image files below, in order
     known = {e for e, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     return [p for p in sorted(Path(folder).rglob('*')) if p.suffix.lower() in known and p.is_file()]
@@ -143,8 +189,26 @@ def _inside(where, root, names): # paths of the images; names that climb out or 
     below = {}
     for p in _all_images(root): below.setdefault(p.name.lower(), []).append(os.path.abspath(p))
     several = [n for n, f in zip(names, full) if not os.path.isfile(f) and len(below.get(n.lower(), ())) > 1]
-    if several: raise ValueError(f"{where}: {len(several)} names are in several folders below {root}: {_some(several)}; give their paths")
+    if several:
+        raise ValueError(f"{where}: {len(several)} names are in several folders below {root}: {_some(several)}; "
+                         "give their paths")
     return [f if os.path.isfile(f) else below.get(n.lower(), [f])[0] for n, f in zip(names, full)]
+
+# %% ../nbs/03c_databases.ipynb #3d08ab67
+_SEPARATORS = {',': 'comma', ';': 'semicolon', '\t': 'tab'}
+
+def _decoded(path): # text of a file and its encoding, which its first bytes tell
+    raw = path.read_bytes()
+    if raw[:4] in (b'PK\3\4', b'\xd0\xcf\x11\xe0'):
+        raise ValueError(f"{path}: a spreadsheet; expected text, so save it as CSV")
+    if raw[:2] in (b'\xff\xfe', b'\xfe\xff'): encoding = 'utf-16'
+    elif b'\0' in raw[:200]: encoding = 'utf-16-le' if raw[1:2] == b'\0' else 'utf-16-be'
+    else:
+        encoding = 'utf-8-sig'
+        try: raw.decode(encoding)
+        except UnicodeDecodeError: encoding = 'latin-1'
+    try: return raw.decode(encoding), encoding
+    except UnicodeDecodeError as e: raise ValueError(f"{path}: damaged UTF-16 text ({e})") from None
 
 # %% ../nbs/03c_databases.ipynb #83ea3921
 def read_table(path:str|Path, # a text file with columns
@@ -153,33 +217,51 @@ def read_table(path:str|Path, # a text file with columns
     "Read a CSV whose encoding and separator nobody has said"
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"{path}: no such file; expected a CSV")
-    raw = path.read_bytes()
-    if raw[:4] in (b'PK\3\4', b'\xd0\xcf\x11\xe0'): raise ValueError(f"{path}: a spreadsheet; expected text, so save it as CSV")
-    if raw[:2] in (b'\xff\xfe', b'\xfe\xff'): encoding = 'utf-16'
-    elif b'\0' in raw[:200]: encoding = 'utf-16-le' if raw[1:2] == b'\0' else 'utf-16-be'
-    else:
-        encoding = 'utf-8-sig'
-        try: raw.decode(encoding)
-        except UnicodeDecodeError: encoding = 'latin-1'
-    try: text = raw.decode(encoding)
-    except UnicodeDecodeError as e: raise ValueError(f"{path}: damaged UTF-16 text ({e})") from None
+    text, encoding = _decoded(path)
     if not text.strip(): raise ValueError(f"{path}: empty; expected a CSV with image names and scores")
-    line = text.lstrip().splitlines()[0]
-    sep = max(',;\t', key=line.count)
-    if sep not in line: raise ValueError(f"{path}: its first line, {line[:60]!r}, has no comma, semicolon or tab; expected at least two columns")
-    try: table = pd.read_csv(io.StringIO(text.lstrip()), sep=sep, header=header, skipinitialspace=True, dtype=str, keep_default_na=False)
+    text = text.lstrip()
+    line = text.splitlines()[0]
+    sep = max(_SEPARATORS, key=line.count)
+    if sep not in line:
+        raise ValueError(f"{path}: its first line, {line[:60]!r}, has no comma, semicolon or tab; "
+                         "expected at least two columns")
+    how = dict(skipinitialspace=True, dtype=str, keep_default_na=False)
+    try: table = pd.read_csv(io.StringIO(text), sep=sep, header=header, **how)
     except pd.errors.ParserError as e: raise ValueError(f"{path}: not one table ({e})") from None
-    return table, f"{encoding.removesuffix('-sig')}, separated by {dict(zip(',;' + chr(9), ('comma', 'semicolon', 'tab')))[sep]}"
+    return table, f"{encoding.removesuffix('-sig')}, separated by {_SEPARATORS[sep]}"
 
-# %% ../nbs/03c_databases.ipynb #f7ace7c6
+# %% ../nbs/03c_databases.ipynb #8cf9c168
 _LIVE = dict(jp2k=227, jpeg=233, wn=174, gblur=174, fastfading=174)
 
 def _live_info(path): # image number → (original, strength); empty if there is no info.txt
     if not path.is_file(): return {}
     lines = [l.split() for l in path.read_text(encoding='latin-1').splitlines() if l.strip()]
-    try: return {int(re.fullmatch(r'img(\d+)\.bmp', image.lower())[1]): (ref.lower(), float(value)) for ref, image, value in lines}
-    except (ValueError, TypeError): raise ValueError(f"{path}: expected lines such as 'bikes.bmp img1.bmp 0.5'") from None
+    number = lambda image: int(re.fullmatch(r'img(\d+)\.bmp', image.lower())[1])
+    try: return {number(image): (ref.lower(), float(value)) for ref, image, value in lines}
+    except (ValueError, TypeError):
+        raise ValueError(f"{path}: expected lines such as 'bikes.bmp img1.bmp 0.5'") from None
 
+# %% ../nbs/03c_databases.ipynb #8dbedc44
+def _live_images(where, n): # (type, number), original and strength of each image, in the order of the `n` scores
+    info = {k: _live_info(where.parent/k/'info.txt') for k in _LIVE}
+    counts = {k: max(v) for k, v in info.items()} if all(info.values()) else _LIVE
+    listed = sum(counts.values())
+    if listed != n: raise ValueError(f"{where}: {n} scores; the folders' info.txt list {listed} images ({counts})")
+    at = [(k, i) for k, c in counts.items() for i in range(1, c + 1)]
+    known = [info[k].get(i, (None, np.nan)) for k, i in at]
+    return at, [ref for ref, _ in known], [strength for _, strength in known]
+
+# %% ../nbs/03c_databases.ipynb #3b9535fb
+def _live_scores(home, realigned): # the file, what it holds, and the names of the originals
+    where = home/('dmos_realigned.mat' if realigned else 'dmos.mat')
+    dmos, orgs, *std = _mat(where, *(['dmos_new', 'orgs', 'dmos_std'] if realigned else ['dmos', 'orgs']))
+    refs, = _mat(home/'refnames_all.mat', 'refnames_all')
+    if not len(dmos) == len(orgs) == len(refs):
+        raise ValueError(f"{where}: {len(dmos)} scores, {len(orgs)} marks and {len(refs)} original names; "
+                         "expected one of each per image")
+    return where, dmos, orgs.astype(bool), std, refs
+
+# %% ../nbs/03c_databases.ipynb #f7ace7c6
 @_reads('live')
 def live(root:str|Path, # the folder databaserelease2, or the one that holds it
          realigned:bool|None=None, # which DMOS; None: realigned if it is there
@@ -188,40 +270,49 @@ def live(root:str|Path, # the folder databaserelease2, or the one that holds it
     "LIVE Image Quality Assessment Database, Release 2"
     home = _home('live', root)
     if realigned is None: realigned = (home/'dmos_realigned.mat').exists()
-    where = home/('dmos_realigned.mat' if realigned else 'dmos.mat')
-    dmos, orgs, *std = _mat(where, *(['dmos_new', 'orgs', 'dmos_std'] if realigned else ['dmos', 'orgs']))
-    refs, = _mat(home/'refnames_all.mat', 'refnames_all')
-    if not len(dmos) == len(orgs) == len(refs): raise ValueError(f"{where}: {len(dmos)} scores, {len(orgs)} marks and {len(refs)} original names; expected one of each per image")
-    info = {k: _live_info(home/k/'info.txt') for k in _LIVE}
-    counts = {k: max(v) for k, v in info.items()} if all(info.values()) else _LIVE
-    if sum(counts.values()) != len(dmos): raise ValueError(f"{where}: {len(dmos)} scores; the folders' info.txt list {sum(counts.values())} images ({counts})")
-    at = [(k, i) for k, n in counts.items() for i in range(1, n + 1)]
-    ref, strength = (np.array([info[k].get(i, (None, np.nan))[j] for k, i in at], object) for j in (0, 1))
-    other = sum(r is not None and r != s.lower() for r, s in zip(ref, refs))
-    note = ('realigned DMOS' if realigned else 'DMOS, not realigned') + (f'; info.txt names another original than refnames_all.mat for {other} images, and the latter is taken' if other else '')
-    rows = dict(path=[str(home/k/f'img{i}.bmp') for k, i in at], raw=dmos, scene=[Path(r).stem.lower() for r in refs], distortion=[k for k, _ in at], strength=strength.astype(float))
+    where, dmos, is_original, std, refs = _live_scores(home, realigned)
+    at, named, strength = _live_images(where, len(dmos))
+    note = 'realigned DMOS' if realigned else 'DMOS, not realigned'
+    other = sum(r is not None and r != s.lower() for r, s in zip(named, refs))
+    if other:
+        note += f'; info.txt names another original than refnames_all.mat for {other} images, and the latter is taken'
+    rows = dict(path=[str(home/k/f'img{i}.bmp') for k, i in at], raw=dmos, scene=[Path(r).stem.lower() for r in refs],
+                distortion=[k for k, _ in at], strength=strength)
     if std: rows['std'] = std[0]
-    keep = ~orgs.astype(bool)
-    return _database('live', {k: np.asarray(v)[keep] for k, v in rows.items()}, where, note, partial, clip=True)
+    rows = {k: np.asarray(v)[~is_original] for k, v in rows.items()}
+    return _database('live', rows, where, note, partial, clip=True)
 
-# %% ../nbs/03c_databases.ipynb #3eb85833
+# %% ../nbs/03c_databases.ipynb #8733c24c
 def _frames(path): # sheets of a spreadsheet or the one table of a text file, all cells as they are
     if path.suffix in ('.csv', '.txt'): return [read_table(path, header=None)[0]]
     try: return list(pd.read_excel(path, sheet_name=None, header=None).values())
-    except ImportError as e: raise ValueError(f"{path}: reading a spreadsheet needs {'xlrd' if path.suffix == '.xls' else 'openpyxl'} ({e}); or save it as {path.with_suffix('.csv').name}") from None
+    except ImportError as e:
+        package = 'xlrd' if path.suffix == '.xls' else 'openpyxl'
+        raise ValueError(f"{path}: reading a spreadsheet needs {package} ({e}); "
+                         f"or save it as {path.with_suffix('.csv').name}") from None
     except Exception as e: raise ValueError(f"{path}: cannot be read as a spreadsheet ({e})") from None
 
-def _by_content(path, frames, name, score): # rows whose cell matches `name` → (match, number in the column headed `score`)
+# %% ../nbs/03c_databases.ipynb #a08d6dd0
+def _score_column(path, f, above, score): # the column of `f` that is headed so exactly, or else contains it
+    exactly = [c for c in f if above[c].str.fullmatch(rf'\s*(?:{score})\s*', flags=re.I).any()]
+    headed = exactly or [c for c in f if above[c].str.contains(score, case=False).any()]
+    if headed: return f[headed[0]]
+    found = _some([v for v in above.to_numpy().ravel() if v != 'nan'])
+    raise ValueError(f"{path}: expected a column headed {score.replace('|', ' or ')}; found {found}")
+
+def _by_content(path, frames, name, score): # of rows with a cell that matches `name`: matches, numbers below `score`
     for f in frames:
         text = f.astype(str)
         hits = text.apply(lambda c: c.str.fullmatch(name, flags=re.I))
         column = hits.sum().idxmax()
         if not (at := hits[column]).any(): continue
-        above = text.iloc[:int(np.argmax(at))]
-        headed = [c for c in f if above[c].str.fullmatch(rf'\s*(?:{score})\s*', flags=re.I).any()] or [c for c in f if above[c].str.contains(score, case=False).any()]
-        if not headed: raise ValueError(f"{path}: expected a column headed {score.replace('|', ' or ')}; found {_some([v for v in above.to_numpy().ravel() if v != 'nan'])}")
-        return [re.fullmatch(name, v, re.I) for v in text[column][at]], f[headed[0]][at].tolist()
+        scores = _score_column(path, f, text.iloc[:int(np.argmax(at))], score)
+        return [re.fullmatch(name, v, re.I) for v in text[column][at]], scores[at].tolist()
     raise ValueError(f"{path}: expected a column of image names such as those of the database; found none")
+
+# %% ../nbs/03c_databases.ipynb #3eb85833
+_VCL_NAME = r'(?:.*[/\\])?(img_(\d+)_(awgn|blu|j2k|jpg)_(\d))(?:\.\w+)?'
+_VCL_KIND = dict(awgn='wn', blu='gblur', j2k='jp2k', jpg='jpeg')
 
 @_reads('vcl')
 def vcl(root:str|Path, # the folder that holds vcl_fer and the scores
@@ -230,10 +321,11 @@ def vcl(root:str|Path, # the folder that holds vcl_fer and the scores
     "VCL@FER Image Quality Assessment Database"
     home = _home('vcl', root)
     where, files = _first(home, DATABASES['vcl'].needs[1]), _by_name(home, stem=True)
-    found, mos = _by_content(where, _frames(where), r'(?:.*[/\\])?(img_(\d+)_(awgn|blu|j2k|jpg)_(\d))(?:\.\w+)?', 'mos|score')
-    path = [str(files.get(m[1].lower(), home/'vcl_fer'/m[1])) for m in found]
-    kind = dict(awgn='wn', blu='gblur', j2k='jp2k', jpg='jpeg')
-    return _database('vcl', dict(path=path, raw=mos, scene=[f'img_{m[2]}' for m in found], distortion=[kind[m[3].lower()] for m in found], level=[int(m[4]) for m in found]), where, f'scores from {where.name}', partial)
+    found, mos = _by_content(where, _frames(where), _VCL_NAME, 'mos|score')
+    rows = dict(path=[str(files.get(m[1].lower(), home/'vcl_fer'/m[1])) for m in found], raw=mos,
+                scene=[f'img_{m[2]}' for m in found], distortion=[_VCL_KIND[m[3].lower()] for m in found],
+                level=[int(m[4]) for m in found])
+    return _database('vcl', rows, where, f'scores from {where.name}', partial)
 
 # %% ../nbs/03c_databases.ipynb #365671d8
 @_reads('livec')
@@ -242,12 +334,31 @@ def livec(root:str|Path, # the folder ChallengeDB_release, or the one that holds
     ) -> IQASet: # MOS on a scale of 0 to 100
     "LIVE In the Wild Image Quality Challenge Database, from its official folder"
     home = _home('livec', root)
-    names, mos, std = (_mat(home/'Data'/f'All{n}_release.mat', f'All{n}_release')[0] for n in ('Images', 'MOS', 'StdDev'))
+    where = home/'Data'
+    names, mos, std = (_mat(where/f'All{n}_release.mat', f'All{n}_release')[0] for n in ('Images', 'MOS', 'StdDev'))
     if not len(names) == len(mos) == len(std):
-        raise ValueError(f"{home/'Data'}: {len(names)} image names, {len(mos)} scores, {len(std)} deviations; expected one of each per image")
+        raise ValueError(f"{where}: {len(names)} image names, {len(mos)} scores, {len(std)} deviations; "
+                         "expected one of each per image")
     rated = ~np.isin(names, [f't{i}.bmp' for i in range(1, 8)])
     names, mos, std = names[rated].tolist(), mos[rated].astype(float), std[rated].astype(float)
-    return _database('livec', dict(path=_inside(home/'Data', home/'Images', names), raw=mos, std=std, scene=names), home/'Data', '', partial, subset=True)
+    rows = dict(path=_inside(where, home/'Images', names), raw=mos, std=std, scene=names)
+    return _database('livec', rows, where, '', partial, subset=True)
+
+# %% ../nbs/03c_databases.ipynb #83dd05ab
+def _koniq_folder(home, size): # of the photos
+    found = [home/a for a in _KONIQ_PHOTOS.split('|') if (home/a).is_dir() and (size or '') in a]
+    if not found: raise FileNotFoundError(f"{home}: no folder {size} here")
+    folder = min(found, key=lambda f: '512' in f.name)  # the larger photos first
+    inner = folder/folder.name.removeprefix('koniq10k_')
+    return inner if inner.is_dir() else folder
+
+def _koniq_parts(sets, names): # "train", "val" or "test" for each name
+    t = read_table(sets)[0]
+    part = names.map(dict(zip(t.image_name, t.set.map(dict(training='train', validation='val', test='test')))))
+    if part.isna().any():
+        raise ValueError(f"{sets}: no part (training, validation or test) for {part.isna().sum()} images: "
+                         f"{_some(names[part.isna()])}")
+    return part
 
 # %% ../nbs/03c_databases.ipynb #abc51606
 @_reads('koniq')
@@ -256,26 +367,23 @@ def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768
           partial:bool=False # go on without images that are not there?
     ) -> IQASet: # MOS on a scale of 1 to 100
     "KonIQ-10k"
-    home, (csvs, folders) = _home('koniq', root), DATABASES['koniq'].needs
+    home = _home('koniq', root)
     if size not in (None, '1024x768', '512x384'): raise ValueError(f"size = {size!r}: choose 1024x768 or 512x384")
-    found = sorted((home/a for a in folders.split('|') if (home/a).is_dir() and (size or '') in a), key=lambda f: '512' in f.name)
-    if not found: raise FileNotFoundError(f"{home}: no folder {size} here")
-    folder = inner if (inner := found[0]/found[0].name.removeprefix('koniq10k_')).is_dir() else found[0]
-    where = _first(home, csvs)
+    folder, where = _koniq_folder(home, size), _first(home, _KONIQ_CSVS)
     t = read_table(where)[0]
     score = 'MOS_zscore' if 'MOS_zscore' in t else 'MOS'
     missing = [c for c in ('image_name', score, 'SD') if c not in t]
-    if missing: raise ValueError(f"{where}: lacks the column {', '.join(missing)}; expected image_name, MOS_zscore (or MOS from 1 to 100) and SD")
-    rows = dict(path=_inside(where, folder, t.image_name), raw=t[score], std=pd.to_numeric(t.SD, errors='coerce')*99/4, scene=t.image_name)
-    sets = next((home/a for a in csvs.split('|') if a.endswith('_sets.csv') and (home/a).exists()), None)
-    if sets:
-        s = read_table(sets)[0]
-        part = t.image_name.map(dict(zip(s.image_name, s.set.map(dict(training='train', validation='val', test='test')))))
-        if part.isna().any(): raise ValueError(f"{sets}: no part (training, validation or test) for {part.isna().sum()} images: {_some(t.image_name[part.isna()])}")
-        rows['official'] = part
-    return _database('koniq', rows, where, f"{folder.name} px, {score} from {where.name}{', official split' if sets else ''}", partial)
+    if missing:
+        raise ValueError(f"{where}: lacks the column {', '.join(missing)}; "
+                         "expected image_name, MOS_zscore (or MOS from 1 to 100) and SD")
+    std = pd.to_numeric(t.SD, errors='coerce')*99/4
+    rows = dict(path=_inside(where, folder, t.image_name), raw=t[score], std=std, scene=t.image_name)
+    sets = [home/a for a in _KONIQ_CSVS.split('|') if a.endswith('_sets.csv') and (home/a).exists()]
+    if sets: rows['official'] = _koniq_parts(sets[0], t.image_name)
+    note = f"{folder.name} px, {score} from {where.name}{', official split' if sets else ''}"
+    return _database('koniq', rows, where, note, partial)
 
-# %% ../nbs/03c_databases.ipynb #9c8adee6
+# %% ../nbs/03c_databases.ipynb #f8fac1ac
 _SCENE_TYPE_LEVEL = re.compile(r'(i\d+)_(\d+)_(\d+)\.\w+', re.I)
 
 def _named(where, names): # scene, type and level out of the file names of TID2013 and KADID-10k
@@ -284,18 +392,19 @@ def _named(where, names): # scene, type and level out of the file names of TID20
     if bad: raise ValueError(f"{where}: {len(bad)} names unlike I01_05_3.bmp: {_some(bad)}")
     return dict(scene=[p[1].upper() for p in parts], distortion=[p[2] for p in parts], level=[int(p[3]) for p in parts])
 
+# %% ../nbs/03c_databases.ipynb #9c8adee6
 @_reads('tid2013')
 def tid2013(root:str|Path, # the folder tid2013, or the one that holds it
             partial:bool=False # go on without images that are not there?
     ) -> IQASet: # MOS on a scale of 0 to 9
     "Tampere Image Database 2013"
     home = _home('tid2013', root)
-    where, std = home/'mos_with_names.txt', home/'mos_std.txt'
+    where, std, folder = home/'mos_with_names.txt', home/'mos_std.txt', home/'distorted_images'
     lines = [l.split() for l in where.read_text(encoding='latin-1').splitlines() if l.strip()]
     if any(len(l) != 2 for l in lines): raise ValueError(f"{where}: expected lines such as '5.51429 I01_01_1.bmp'")
     mos, names = zip(*lines) if lines else ((), ())
-    files = _by_name(home/'distorted_images')
-    rows = dict(path=[str(files.get(n.lower(), home/'distorted_images'/n)) for n in names], raw=mos) | _named(where, names)
+    files = _by_name(folder)
+    rows = dict(path=[str(files.get(n.lower(), folder/n)) for n in names], raw=mos) | _named(where, names)
     if std.is_file():
         rows['std'] = pd.to_numeric(std.read_text().split(), errors='coerce')
         if len(rows['std']) != len(mos): raise ValueError(f"{std}: {len(rows['std'])} deviations for {len(mos)} scores")
@@ -310,55 +419,75 @@ def kadid(root:str|Path, # the folder kadid10k, or the one that holds it
     home = _home('kadid', root)
     where, folder = home/'dmos.csv', _first(home, DATABASES['kadid'].needs[0])
     t = read_table(where)[0]
-    if not {'dist_img', 'dmos'} <= set(t): raise ValueError(f"{where}: has the columns {', '.join(t)}; expected dist_img, ref_img, dmos, var")
+    if not {'dist_img', 'dmos'} <= set(t):
+        raise ValueError(f"{where}: has the columns {', '.join(t)}; expected dist_img, ref_img, dmos, var")
     rows = dict(path=_inside(where, folder, t.dist_img), raw=t.dmos) | _named(where, t.dist_img)
     if 'var' in t: rows['std'] = pd.to_numeric(t['var'], errors='coerce')
     return _database('kadid', rows, where, f'images in {folder.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #2ed1b58b
-def _headed(frames, wanted): # the table below the row that has these column names
+# %% ../nbs/03c_databases.ipynb #d1713265
+def _headed(frames, wanted): # the table below the row that has these column names; None if there is none
     for f in frames:
         for i, row in f.iterrows():
             names = [str(v).strip().lower() for v in row]
-            if set(wanted) <= set(names): return f.iloc[f.index.get_loc(i) + 1:].set_axis(names, axis=1)[wanted].replace('', np.nan).dropna()
+            if not set(wanted) <= set(names): continue
+            below = f.iloc[f.index.get_loc(i) + 1:].set_axis(names, axis=1)
+            return below[wanted].replace('', np.nan).dropna()
 
+# %% ../nbs/03c_databases.ipynb #a2a3941d
+def _csiq_scores(where): # names of the images, DMOS, and deviations (empty if the file has none)
+    if where.suffix == '.txt':
+        frames = [pd.read_csv(where, sep=r'\s+', header=None, names=['name', 'dmos']).T.reset_index().T]
+    else: frames = _frames(where)
+    t = _headed(frames, ['image', 'dst_type', 'dst_lev', 'dmos', 'dmos_std'])
+    if t is None:
+        found, dmos = _by_content(where, frames, r'(?:.*[/\\])?(.+?\.[a-z0-9]+\.\d)(?:\.png)?', 'dmos')
+        return [f'{m[1]}.png' for m in found], dmos, []
+    kinds = t.dst_type.astype(str).str.lower().replace({'noise': 'awgn', 'jpeg 2000': 'jpeg2000'})
+    scenes, levels = t.image.astype(str).str.removesuffix('.0'), t.dst_lev.astype(float).astype(int)
+    names = [f'{s}.{k}.{l}.png' for s, k, l in zip(scenes, kinds, levels)]
+    return names, t.dmos.tolist(), pd.to_numeric(t.dmos_std).tolist()
+
+# %% ../nbs/03c_databases.ipynb #2ed1b58b
 @_reads('csiq')
 def csiq(root:str|Path, # the folder that holds dst_imgs and the scores
          partial:bool=False # go on without images that are not there?
     ) -> IQASet: # DMOS on a scale of 0 to 1, reversed in quality
     "Categorical Subjective Image Quality database"
     home = _home('csiq', root)
-    needs = DATABASES['csiq'].needs
-    where, files = _first(home, needs[1]), _by_name(_first(home, needs[0]))
-    frames = [pd.read_csv(where, sep=r'\s+', header=None, names=['name', 'dmos']).T.reset_index().T] if where.suffix == '.txt' else _frames(where)
-    std = {}
-    if (t := _headed(frames, ['image', 'dst_type', 'dst_lev', 'dmos', 'dmos_std'])) is not None:
-        kind = {'noise': 'awgn', 'jpeg 2000': 'jpeg2000'}
-        names = [f"{str(r.image).removesuffix('.0')}.{kind.get(str(r.dst_type).lower(), str(r.dst_type).lower())}.{int(float(r.dst_lev))}.png" for r in t.itertuples()]
-        dmos, std = t.dmos.tolist(), dict(std=pd.to_numeric(t.dmos_std).tolist())
-    else:
-        found, dmos = _by_content(where, frames, r'(?:.*[/\\])?(.+?\.[a-z0-9]+\.\d)(?:\.png)?', 'dmos')
-        names = [f'{m[1]}.png' for m in found]
+    folders, lists = DATABASES['csiq'].needs
+    where, files = _first(home, lists), _by_name(_first(home, folders))
+    names, dmos, std = _csiq_scores(where)
     parts = [n.lower().rsplit('.', 3) for n in names]
-    rows = dict(path=[str(files.get(n.lower(), home/needs[0].split('|')[0]/n)) for n in names], raw=dmos, scene=[p[0] for p in parts], distortion=[p[1] for p in parts], level=[int(p[2]) for p in parts])
-    return _database('csiq', rows | std, where, f'scores from {where.name}', partial)
+    rows = dict(path=[str(files.get(n.lower(), home/folders.split('|')[0]/n)) for n in names], raw=dmos,
+                scene=[p[0] for p in parts], distortion=[p[1] for p in parts], level=[int(p[2]) for p in parts])
+    if std: rows['std'] = std
+    return _database('csiq', rows, where, f'scores from {where.name}', partial)
 
-# %% ../nbs/03c_databases.ipynb #f4a191de
+# %% ../nbs/03c_databases.ipynb #dce60ed3
 _GUESSES = dict(
-    image=('image', 'image_name', 'img_name', 'filename', 'file_name', 'file', 'path', 'image_path', 'img', 'name', 'dist_img', 'dis_img_path'),
+    image=('image', 'image_name', 'img_name', 'filename', 'file_name', 'file', 'path', 'image_path', 'img', 'name',
+           'dist_img', 'dis_img_path'),
     score=('mos', 'score', 'quality', 'rating', 'mean', 'mean_opinion_score', 'mos_zscore', 'dmos'),
     scene=('scene', 'content', 'reference', 'ref', 'ref_img', 'ref_name', 'ref_img_path'),
-    std=('std', 'sd', 'stddev', 'mos_std', 'dmos_std'), distortion=('distortion', 'distortion_type', 'dist_type', 'dst_type', 'dis_type'), level=('level', 'dst_lev'))
-_SCALES = (0, 1), (1, 5), (1, 10), (0, 10), (0, 100)
+    std=('std', 'sd', 'stddev', 'mos_std', 'dmos_std'),
+    distortion=('distortion', 'distortion_type', 'dist_type', 'dst_type', 'dis_type'),
+    level=('level', 'dst_lev'))
 
+# %% ../nbs/03c_databases.ipynb #ad12aa62
 def _column(where, table, what, given): # the name of a column, or None
+    has = f"has {', '.join(map(str, table))}"
     if given is not None:
-        if given not in table: raise ValueError(f"{where}: no column {given!r} for {what}; it has {', '.join(map(str, table))}")
+        if given not in table: raise ValueError(f"{where}: no column {given!r} for {what}; it {has}")
         return given
     known = {str(c).strip().lower(): c for c in table}
     found = next((known[g] for g in _GUESSES[what] if g in known), None)
-    if found is None and what in ('image', 'score'): raise ValueError(f"{where}: which column is the {what}? It has {', '.join(map(str, table))}; say {what}='…'")
+    if found is None and what in ('image', 'score'):
+        raise ValueError(f"{where}: which column is the {what}? It {has}; say {what}='…'")
     return found
+
+# %% ../nbs/03c_databases.ipynb #f4a191de
+_SCALES = (0, 1), (1, 5), (1, 10), (0, 10), (0, 100)
 
 def infer_scale(raw, # scores
                 scale:tuple|None=None, # (worst, best) possible score, if known
@@ -369,13 +498,34 @@ def infer_scale(raw, # scores
     raw = raw[np.isfinite(raw)]
     lo, hi = (raw.min(), raw.max()) if len(raw) else (0., 1.)
     if scale is not None:
-        if len(scale) != 2 or scale[0] == scale[1]: raise ValueError(f"scale = {scale}: expected the worst and the best possible score, e.g. (1, 5), or (100, 0) if low scores are good")
+        if len(scale) != 2 or scale[0] == scale[1]:
+            raise ValueError(f"scale = {scale}: expected the worst and the best possible score, e.g. (1, 5), "
+                             "or (100, 0) if low scores are good")
         how = 'as given'
     else:
         scale = next((s for s in _SCALES if s[0] <= lo and hi <= s[1]), (lo, hi))
-        down = 'dmos' in column.lower()
-        how, scale = f"inferred from the values{' and, as lower is better, from the name ' + column if down else ''}", scale[::-1] if down else scale
-    return scale, f"scores from {lo:g} to {hi:g} on a scale from {scale[0]:g} (worst) to {scale[1]:g} (best), {how}"
+        how = 'inferred from the values'
+        if 'dmos' in column.lower():
+            scale = scale[::-1]
+            how += f' and, as lower is better, from the name {column}'
+    worst, best = scale
+    return scale, f"scores from {lo:g} to {hi:g} on a scale from {worst:g} (worst) to {best:g} (best), {how}"
+
+# %% ../nbs/03c_databases.ipynb #06a0ebec
+def _own_rows(csv, root, t, cols): # path, raw, scene and what else there is a column for
+    number = lambda k: pd.to_numeric(t[cols[k]].str.strip().str.replace(',', '.'), errors='coerce')
+    rows = dict(path=_inside(csv, root, t[cols['image']]), raw=number('score'))
+    if cols['scene']: rows['scene'] = t[cols['scene']].str.strip()
+    else: rows['scene'] = [os.path.relpath(p, root).replace(os.sep, '/') for p in rows['path']]
+    if cols['std']: rows['std'] = number('std')
+    if cols['distortion']: rows['distortion'] = t[cols['distortion']]
+    if cols['level']: rows['level'] = number('level').fillna(-1).astype(int)
+    return rows
+
+def _unscored(root, paths): # a note on images below `root` that are not among `paths`
+    extra = sorted({os.path.abspath(p) for p in _all_images(root)} - set(paths))
+    names = _some([os.path.basename(p) for p in extra])
+    return f"; {len(extra)} images in the folder have no score: {names}" if extra else ''
 
 # %% ../nbs/03c_databases.ipynb #d9bdfbfa
 def folder_csv(csv:str|Path, # the file with names and scores
@@ -394,17 +544,13 @@ def folder_csv(csv:str|Path, # the file with names and scores
     csv, root = Path(csv), Path(csv).parent if root is None else Path(root)
     t, how = read_table(csv)
     if not root.is_dir(): raise FileNotFoundError(f"{root}: no such folder; expected the images that {csv.name} names")
-    cols = {k: _column(csv, t, k, v) for k, v in dict(image=image, score=score, scene=scene, std=std, distortion=distortion, level=level).items()}
-    number = lambda c: pd.to_numeric(t[c].str.strip().str.replace(',', '.'), errors='coerce')
-    raw = number(cols['score'])
-    path = _inside(csv, root, t[cols['image']])
-    scale, scaled = infer_scale(raw, scale, cols['score'])
-    extra = sorted({os.path.abspath(p) for p in _all_images(root)} - set(path))
-    note = f"{csv.name}: {how}; " + ', '.join(f'{k} from {c!r}' for k, c in cols.items() if c is not None) + f"; {scaled}" + ('' if cols['scene'] else '; every image is a scene of its own')
-    if extra: note += f"; {len(extra)} images in the folder have no score: {_some([os.path.basename(p) for p in extra])}"
-    rows = dict(path=path, raw=raw, scene=t[cols['scene']].str.strip() if cols['scene'] else [os.path.relpath(p, root).replace(os.sep, '/') for p in path])
-    rows |= {k: number(cols[k]) if k == 'std' else t[cols[k]] for k in ('std', 'distortion') if cols[k]}
-    if cols['level']: rows['level'] = number(cols['level']).fillna(-1).astype(int)
+    given = dict(image=image, score=score, scene=scene, std=std, distortion=distortion, level=level)
+    cols = {k: _column(csv, t, k, v) for k, v in given.items()}
+    rows = _own_rows(csv, root, t, cols)
+    scale, scaled = infer_scale(rows['raw'], scale, cols['score'])
+    guessed = ', '.join(f'{k} from {c!r}' for k, c in cols.items() if c is not None)
+    note = f"{csv.name}: {how}; {guessed}; {scaled}{'' if cols['scene'] else '; every image is a scene of its own'}"
+    note += _unscored(root, rows['path'])
     data = _make_set(name or csv.stem, rows, cols['score'], scale, csv, note, partial)
     print(data.note)
     return data
@@ -426,8 +572,8 @@ def from_pairs(pairs, # (path, score) for each image
     print(f'{name}: {data.note}')
     return data
 
-# %% ../nbs/03c_databases.ipynb #327dcc7b
-def _as_file(picture, folder): # path of a picture that may be one, or a PIL image, or the dict that `datasets` has undecoded
+# %% ../nbs/03c_databases.ipynb #58ecc9e5
+def _as_file(picture, folder): # path of a picture: a path, a PIL image, or the dict that `datasets` has undecoded
     if isinstance(picture, (str, Path)): return str(picture)
     if isinstance(picture, dict):
         if not picture.get('bytes'): return str(picture.get('path'))
@@ -436,12 +582,13 @@ def _as_file(picture, folder): # path of a picture that may be one, or a PIL ima
         buf = io.BytesIO()
         picture.save(buf, 'PNG', compress_level=1)
         code, suffix = buf.getvalue(), '.png'
-    else: raise ValueError(f"a picture is a {type(picture).__name__}; expected a path, a PIL image, or a dict with bytes or path")
+    else: raise ValueError(f"a picture is a {type(picture).__name__}; expected a path, PIL image, or dict with bytes")
     path = folder/f'{hashlib.sha256(code).hexdigest()[:20]}{suffix}'
     if not path.exists():
         with atomic(path) as p: p.write_bytes(code)
     return str(path)
 
+# %% ../nbs/03c_databases.ipynb #327dcc7b
 def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives dicts
                  image:str='image', # column of pictures: paths, PIL images, or dicts with bytes or path
                  score:str='mos', # column of scores
@@ -452,7 +599,8 @@ def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives 
     ) -> IQASet: # files in `folder`, or where they were
     "A set from a table with pictures"
     for c in (image, score, *([scene] if scene else [])):
-        if c not in rows.column_names: raise ValueError(f"{name}: no column {c!r}; it has {', '.join(rows.column_names)}")
+        if c not in rows.column_names:
+            raise ValueError(f"{name}: no column {c!r}; it has {', '.join(rows.column_names)}")
     folder, pairs, scenes = Path(folder or cache_dir()/'pictures'/name), [], []
     for i, r in enumerate(tqdm(rows, desc=f'pictures of {name}', unit='image', leave=False)):
         try: pairs.append((_as_file(r[image], folder), r[score]))
@@ -468,12 +616,18 @@ def open_set(data:str|Path='embedded', # "embedded", a key of `DATABASES`, or a 
     "A set by its name"
     if str(data).lower().endswith('.csv'):
         try: scale = tuple(map(float, scale.split(','))) if isinstance(scale, str) else scale
-        except ValueError: raise ValueError(f"scale = {scale!r}: expected the worst and the best possible score, e.g. 1,5") from None
+        except ValueError:
+            raise ValueError(f"scale = {scale!r}: expected the worst and the best possible score, e.g. 1,5") from None
         return folder_csv(data, root, scale=scale)
-    if scale is not None: raise ValueError(f"scale = {scale!r}: the scale of {data} is known; it can be given for a .csv file")
+    if scale is not None:
+        raise ValueError(f"scale = {scale!r}: the scale of {data} is known; it can be given for a .csv file")
     if str(data) == 'embedded': return embedded()
-    if data not in DATABASES: raise ValueError(f"data = {str(data)!r}: choose embedded, {', '.join(DATABASES)}, or a .csv file with the columns image and mos")
-    if root is None: raise ValueError(f"data = {data!r} needs root: the folder of {DATABASES[data].title}, as downloaded from {DATABASES[data].url}")
-    found = DATABASES[data].reader(root)
+    if data not in DATABASES:
+        raise ValueError(f"data = {str(data)!r}: choose embedded, {', '.join(DATABASES)}, "
+                         "or a .csv file with the columns image and mos")
+    db = DATABASES[data]
+    if root is None:
+        raise ValueError(f"data = {data!r} needs root: the folder of {db.title}, as downloaded from {db.url}")
+    found = db.reader(root)
     if found.note: print(f'{data}: {found.note}')
     return found

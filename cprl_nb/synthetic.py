@@ -21,17 +21,32 @@ from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 from .data import IQASet, atomic, cache_dir, open_image, write_text
 
-# %% ../nbs/03b_synthetic.ipynb #0dbf366e
+# %% ../nbs/03b_synthetic.ipynb #63d7bcce
 SCENES = {
     'astronaut': ('skimage', 'Eileen Collins, NASA, public domain'),
     'camera':    ('skimage', 'Lav Varshney, CC0'),
     'chelsea':   ('skimage', 'Stéfan van der Walt, CC0'),
     'coffee':    ('skimage', 'Rachel Michetti, CC0'),
     'rocket':    ('skimage', 'SpaceX, public domain'),
-    'china':     ('sklearn', 'danielbuechele, CC BY 2.0, flickr.com/photos/danielbuechele/6061409035, reduced and distorted here'),
-    'flower':    ('sklearn', 'vultilion, CC BY 2.0, flickr.com/photos/vultilion/6056698931, reduced and distorted here'),
+    'china':     ('sklearn', 'danielbuechele, CC BY 2.0, flickr.com/photos/danielbuechele/6061409035, '
+                             'reduced and distorted here'),
+    'flower':    ('sklearn', 'vultilion, CC BY 2.0, flickr.com/photos/vultilion/6056698931, '
+                             'reduced and distorted here'),
     'hopper':    ('matplotlib', 'Grace Hopper, U.S. Navy, public domain')}
 
+# %% ../nbs/03b_synthetic.ipynb #4befcd45
+def _packaged(name): # the photo as its package has it
+    source = SCENES[name][0]
+    if source == 'skimage':
+        from skimage import data
+        return Image.fromarray(getattr(data, name)()).convert('RGB')
+    if source == 'sklearn':
+        from sklearn.datasets import load_sample_image
+        return Image.fromarray(load_sample_image(f'{name}.jpg'))
+    from matplotlib.cbook import get_sample_data
+    return open_image(get_sample_data('grace_hopper.jpg', asfileobj=False))
+
+# %% ../nbs/03b_synthetic.ipynb #0dbf366e
 def shrink(im:Image.Image, # RGB
            short:int # length of the shorter side, px
     ) -> Image.Image: # RGB
@@ -44,19 +59,9 @@ def load_scene(name:str, # a key of `SCENES`
     ) -> Image.Image: # RGB
     "A pristine photograph, reduced to `short` px"
     if name not in SCENES: raise ValueError(f"scene {name!r}: choose one of {', '.join(SCENES)}")
-    source = SCENES[name][0]
-    if source == 'skimage':
-        from skimage import data
-        im = Image.fromarray(getattr(data, name)()).convert('RGB')
-    elif source == 'sklearn':
-        from sklearn.datasets import load_sample_image
-        im = Image.fromarray(load_sample_image(f'{name}.jpg'))
-    else:
-        from matplotlib.cbook import get_sample_data
-        im = open_image(get_sample_data('grace_hopper.jpg', asfileobj=False))
-    return shrink(im, short)
+    return shrink(_packaged(name), short)
 
-# %% ../nbs/03b_synthetic.ipynb #097a35fc
+# %% ../nbs/03b_synthetic.ipynb #e89bd1d4
 def _encode(im, **kw):
     buf = io.BytesIO()
     im.save(buf, **kw)
@@ -64,6 +69,7 @@ def _encode(im, **kw):
 
 def _decode(code): return Image.open(io.BytesIO(code)).convert('RGB')
 
+# %% ../nbs/03b_synthetic.ipynb #097a35fc
 def jpeg2000(im:Image.Image, # RGB
              rate:float, # compression ratio
              rng:np.random.Generator # of what is random
@@ -78,6 +84,7 @@ def jpeg(im:Image.Image, # RGB
     "JPEG compression"
     return _decode(_encode(im, format='JPEG', quality=quality))
 
+# %% ../nbs/03b_synthetic.ipynb #52c3338f
 def white_noise(im:Image.Image, # RGB
                 std:float, # standard deviation, 8-bit steps
                 rng:np.random.Generator # of what is random
@@ -127,7 +134,7 @@ def haarpsi(images:torch.Tensor, # (B, 3, H, W), [0, 1]
     import piq
     return piq.haarpsi(images, reference, data_range=1., reduction='none').clamp(0, 1)
 
-# %% ../nbs/03b_synthetic.ipynb #3e176234
+# %% ../nbs/03b_synthetic.ipynb #206b69f5
 @contextmanager
 def _one_thread(): # the order of a sum depends on the number of threads
     n = torch.get_num_threads()
@@ -137,6 +144,22 @@ def _one_thread(): # the order of a sum depends on the number of threads
 
 def _tensor(im): return TF.to_dtype(TF.pil_to_tensor(im), scale=True)[None]
 
+# %% ../nbs/03b_synthetic.ipynb #46c8bbee
+def _versions(im, rng): # distortion, level, strength and photo, of all 36
+    distorted = [(d, i + 1, v, fn(im, v, rng)) for d, (fn, vs) in DISTORTIONS.items() for i, v in enumerate(vs)]
+    return [('pristine', 0, None, im), *distorted]
+
+def _write_scene(scene, name, im, rng, folder): # its images and its table
+    rows = []
+    for d, level, value, x in _versions(im, rng):
+        with _one_thread(): score = round(haarpsi(_tensor(x), _tensor(im)).item(), 4)
+        file = f'{scene}-{d}-{level}.png'
+        x.save(folder/file, compress_level=1)
+        rows.append(dict(path=f'{scene}/{file}', quality=score, raw=score, std=np.nan, scene=scene, distortion=d,
+                         level=level, strength=value, set=name))
+    pd.DataFrame(rows).to_csv(folder/'table.csv', index=False)
+
+# %% ../nbs/03b_synthetic.ipynb #3e176234
 def build_scene(scene:str, # its name
                 photo, # () -> the pristine photo
                 entropy:list, # integers: the seed of its noise and bit errors
@@ -144,17 +167,11 @@ def build_scene(scene:str, # its name
                 name:str # the set's name
     ) -> str|None: # what went wrong
     "Distort one photo in every way"
-    part, rows = out/f'.{scene}.{os.getpid()}.part', []
+    part = out/f'.{scene}.{os.getpid()}.part'
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        rng, im = np.random.default_rng(entropy), photo()
-        versions = [('pristine', 0, None, im)] + [(d, i + 1, v, fn(im, v, rng)) for d, (fn, vs) in DISTORTIONS.items() for i, v in enumerate(vs)]
-        for d, level, value, x in versions:
-            with _one_thread(): score = round(haarpsi(_tensor(x), _tensor(im)).item(), 4)
-            x.save(part/(file := f'{scene}-{d}-{level}.png'), compress_level=1)
-            rows.append(dict(path=f'{scene}/{file}', quality=score, raw=score, std=np.nan, scene=scene, distortion=d, level=level, strength=value, set=name))
-        pd.DataFrame(rows).to_csv(part/'table.csv', index=False)
+        _write_scene(scene, name, photo(), np.random.default_rng(entropy), part)
         part.rename(out/scene)
     except (ValueError, OSError) as e:
         if (out/scene/'table.csv').exists(): return None  # another process was faster
@@ -162,14 +179,16 @@ def build_scene(scene:str, # its name
         raise  # a full disk is no fault of the photo
     finally: shutil.rmtree(part, ignore_errors=True)
 
-# %% ../nbs/03b_synthetic.ipynb #cfc651f5
-def _read_table(path): return pd.read_csv(path, dtype=dict(scene=str), keep_default_na=False, na_values=[''])  # a scene may be called 001 or NA
+# %% ../nbs/03b_synthetic.ipynb #1896d2e2
+def _read_table(path): # a scene may be called 001 or NA
+    return pd.read_csv(path, dtype=dict(scene=str), keep_default_na=False, na_values=[''])
 
 def _read_set(out, name):
     table = _read_table(out/'table.csv')
     table['path'] = [str(out/p) for p in table.path]
     return IQASet(name, table, 'HaarPSI (proxy)', proxy=True)
 
+# %% ../nbs/03b_synthetic.ipynb #cfc651f5
 def build(scenes:dict, # name: (() -> photo, entropy), see `build_scene`
           out:str|Path, # the set's folder
           name:str, # the set's name
@@ -178,16 +197,20 @@ def build(scenes:dict, # name: (() -> photo, entropy), see `build_scene`
     "Distort photos that have not been distorted yet, in parallel"
     out = Path(out)
     todo = [s for s in scenes if not (out/s/'table.csv').exists()]
-    jobs = Parallel(workers, return_as='generator_unordered', idle_worker_timeout=5)(delayed(build_scene)(s, *scenes[s], out, name) for s in todo)
-    failed = sorted(filter(None, tqdm(jobs, total=len(todo), desc=f'building {name}', unit='scene', disable=not todo)))
-    if failed: raise ValueError(f"{out}: {len(failed)} of {len(scenes)} photos failed, the others are done: " + '; '.join(failed[:10]) + ('; …' if failed[10:] else ''))
+    parallel = Parallel(workers, return_as='generator_unordered', idle_worker_timeout=5)
+    jobs = parallel(delayed(build_scene)(s, *scenes[s], out, name) for s in todo)
+    bar = tqdm(jobs, total=len(todo), desc=f'building {name}', unit='scene', disable=not todo)
+    failed = sorted(filter(None, bar))
+    if failed:
+        some = '; '.join(failed[:10]) + ('; …' if failed[10:] else '')
+        raise ValueError(f"{out}: {len(failed)} of {len(scenes)} photos failed, the others are done: {some}")
     if todo or not (out/'table.csv').exists() or set(_read_table(out/'table.csv').scene) != set(scenes):
         table = pd.concat([_read_table(out/s/'table.csv') for s in scenes], ignore_index=True)
         with atomic(out/'table.csv') as p: table.to_csv(p, index=False)
         for part in out.glob('.*.part'): shutil.rmtree(part, ignore_errors=True)  # of killed processes
     return _read_set(out, name)
 
-# %% ../nbs/03b_synthetic.ipynb #ca773d55
+# %% ../nbs/03b_synthetic.ipynb #5e364e91
 PHOTOS = '.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'
 
 def load_photo(path:Path, # image file
@@ -195,9 +218,35 @@ def load_photo(path:Path, # image file
     ) -> Image.Image: # RGB
     "A pristine photo, reduced to `short` px"
     im = open_image(path)
-    if min(im.size) < short: raise ValueError(f"{path}: {im.width} × {im.height} px; expected a shorter side of at least {short} px, since enlarging would blur it")
+    if min(im.size) < short:
+        raise ValueError(f"{path}: {im.width} × {im.height} px; expected a shorter side of at least {short} px, "
+                         "since enlarging would blur it")
     return shrink(im, short)
 
+# %% ../nbs/03b_synthetic.ipynb #9d20be39
+def _photos(folder): # in order of their names, of which no two may be equal
+    if not folder.is_dir(): raise FileNotFoundError(f"{folder}: no such folder; expected one with pristine photos")
+    photos = [p for p in folder.iterdir() if p.suffix.lower() in PHOTOS and p.is_file()]
+    if not photos: raise ValueError(f"{folder}: no photos; expected files with the endings {', '.join(PHOTOS)}")
+    photos.sort(key=lambda p: (p.stem.lower(), p.name))
+    for a, b in zip(photos, photos[1:]):
+        if a.stem.lower() == b.stem.lower():
+            raise ValueError(f"{folder}: {a.name} and {b.name} have one name; "
+                             "a scene is called after its photo, so rename one")
+    return photos
+
+# %% ../nbs/03b_synthetic.ipynb #b1b2c1b5
+def _keep_recipe(out, recipe):
+    file = out/'recipe.json'
+    if not file.exists():
+        if out.exists() and any(out.iterdir()): raise ValueError(f"{out}: holds other files; give a new folder")
+        return write_text(file, json.dumps(recipe, indent=1))
+    before = json.loads(file.read_text(encoding='utf-8'))
+    for k, v in recipe.items():
+        if before.get(k) != v:
+            raise ValueError(f"{out}: made with {k} = {before.get(k)}, not {v}; give another folder")
+
+# %% ../nbs/03b_synthetic.ipynb #ca773d55
 def distort(folder:str|Path, # pristine photos
             out:str|Path, # folder for the set; photos that are in it already are not distorted again
             short:int=288, # shorter side of what is made, px
@@ -205,21 +254,12 @@ def distort(folder:str|Path, # pristine photos
             workers:int|None=None # processes; None: one a core
     ) -> IQASet: # 36 images a photo, HaarPSI as proxy score
     "A synthetic set from a folder of photos"
-    folder, out = Path(folder), Path(out)
-    if not folder.is_dir(): raise FileNotFoundError(f"{folder}: no such folder; expected one with pristine photos")
-    photos = sorted((p for p in folder.iterdir() if p.suffix.lower() in PHOTOS and p.is_file()), key=lambda p: (p.stem.lower(), p.name))
-    if not photos: raise ValueError(f"{folder}: no photos; expected files with the endings {', '.join(PHOTOS)}")
-    twice = next(((a, b) for a, b in zip(photos, photos[1:]) if a.stem.lower() == b.stem.lower()), None)
-    if twice: raise ValueError(f"{folder}: {twice[0].name} and {twice[1].name} have one name; a scene is called after its photo, so rename one")
-    recipe = dict(short=short, seed=seed, levels={k: list(v) for k, (_, v) in DISTORTIONS.items()}, pillow=Image.__version__)
-    if (out/'recipe.json').exists():
-        before = json.loads((out/'recipe.json').read_text(encoding='utf-8'))
-        changed = [k for k in recipe if before.get(k) != recipe[k]]
-        if changed: raise ValueError(f"{out}: made with {changed[0]} = {before.get(changed[0])}, not {recipe[changed[0]]}; give another folder")
-    elif out.exists() and any(out.iterdir()): raise ValueError(f"{out}: holds other files; give a new folder")
-    else: write_text(out/'recipe.json', json.dumps(recipe, indent=1))
+    out, photos = Path(out), _photos(Path(folder))
+    levels = {k: list(v) for k, (_, v) in DISTORTIONS.items()}
+    _keep_recipe(out, dict(short=short, seed=seed, levels=levels, pillow=Image.__version__))
     own = lambda stem: int.from_bytes(hashlib.sha256(stem.encode()).digest()[:8], 'big')
-    return build({p.stem: (partial(load_photo, p, short), [seed, own(p.stem)]) for p in photos}, out, out.name, workers or cpu_count())
+    scenes = {p.stem: (partial(load_photo, p, short), [seed, own(p.stem)]) for p in photos}
+    return build(scenes, out, out.name, workers or cpu_count())
 
 # %% ../nbs/03b_synthetic.ipynb #50332303
 @call_parse

@@ -24,13 +24,15 @@ from . import __version__
 from .data import IQASet, atomic, cache_dir, read_image
 
 # %% ../nbs/03d_views.ipynb #9bf5c376
+def _resized(x, short): # x with a shorter side of `short` px
+    return x if min(x.shape[1:]) == short else TF.resize(x, short, antialias=True)
+
 def centre_view(x:torch.Tensor, # (3, H, W), uint8
                 size:int, # side of the square, px
                 resize:int # length of the shorter side before the crop, px
     ) -> torch.Tensor: # (3, size, size), float, [0, 1]
     "What a network sees of an image in testing: resized, then the centre"
-    if min(x.shape[1:]) != resize: x = TF.resize(x, resize, antialias=True)
-    return TF.to_dtype(TF.center_crop(x, [size]*2), scale=True)
+    return TF.to_dtype(TF.center_crop(_resized(x, resize), [size]*2), scale=True)
 
 # %% ../nbs/03d_views.ipynb #fcdeadd1
 def crop_view(x:torch.Tensor, # (3, H, W), uint8
@@ -41,9 +43,10 @@ def crop_view(x:torch.Tensor, # (3, H, W), uint8
     ) -> torch.Tensor: # (3, size, size), float, [0, 1]
     "One of several crops in testing"
     if crop == 0: return centre_view(x, size, resize)
-    if min(x.shape[1:]) != resize: x = TF.resize(x, resize, antialias=True)
+    x = _resized(x, resize)
     down, right = (n - size for n in x.shape[1:])
-    top, left = (rng.integers(down + 1), rng.integers(right + 1)) if crop > 4 else ((crop - 1)//2*down, (crop - 1)%2*right)
+    if crop > 4: top, left = rng.integers(down + 1), rng.integers(right + 1)
+    else: top, left = (crop - 1)//2*down, (crop - 1)%2*right
     return TF.to_dtype(x[:, top:top + size, left:left + size], scale=True)
 
 # %% ../nbs/03d_views.ipynb #ecb1bb44
@@ -57,7 +60,8 @@ def area_box(h:int, # height of the image, px
     for _ in range(10):
         area, aspect = h*w*rng.uniform(*scale), math.exp(rng.uniform(*np.log(ratio)))
         high, wide = round(math.sqrt(area/aspect)), round(math.sqrt(area*aspect))
-        if 0 < high <= h and 0 < wide <= w: return int(rng.integers(h - high + 1)), int(rng.integers(w - wide + 1)), high, wide
+        if 0 < high <= h and 0 < wide <= w:
+            return int(rng.integers(h - high + 1)), int(rng.integers(w - wide + 1)), high, wide
     high, wide = min(h, round(w/ratio[0])), min(w, round(h*ratio[1]))  # nothing fitted: the largest in the centre
     return (h - high)//2, (w - wide)//2, high, wide
 
@@ -75,8 +79,7 @@ def random_view(x:torch.Tensor, # (3, H, W), uint8
     "What a network sees of an image in training"
     if resizing == 'area': x = TF.resized_crop(x, *area_box(*x.shape[1:], scale, rng), [size]*2, antialias=True)
     else:
-        short = round(resize*rng.uniform(*scale))
-        if min(x.shape[1:]) != short: x = TF.resize(x, short, antialias=True)
+        x = _resized(x, round(resize*rng.uniform(*scale)))
         top, left = (rng.integers(n - size + 1) for n in x.shape[1:])
         x = x[:, top:top + size, left:left + size]
     if rng.random() < .5: x = x.flip(2)
@@ -93,17 +96,28 @@ def reduced(x:torch.Tensor, # (3, H, W), uint8
     "An image as it is, or, if its shorter side is more than twice `longest`, reduced to that"
     return TF.resize(x, longest, antialias=True) if min(x.shape[1:]) > 2*longest else x
 
+# %% ../nbs/03d_views.ipynb #6ffb64e2
+def _limit(limit_gb): # in bytes; None: from the environment
+    name = 'limit_gb'
+    if limit_gb is None: name, limit_gb = '$CPRL_NB_CACHE_GB', os.environ.get('CPRL_NB_CACHE_GB', 10)
+    try: limit = float(limit_gb)*1e9
+    except ValueError: limit = math.nan
+    if not limit >= 0: raise ValueError(f"{name} = {limit_gb}: expected a number of gigabytes, 0 or more")
+    return limit
+
+def _name(path): # a hash of the image and of what decodes and resizes it
+    s, versions = os.stat(path), (__version__, Image.__version__, torchvision.__version__)
+    what = os.path.abspath(path), s.st_size, s.st_mtime_ns, FORMAT, *versions
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+
 # %% ../nbs/03d_views.ipynb #9bdf076f
 class PixelCache:
     "Decoded images on disk, bounded"
     def __init__(self,
                  limit_gb:float|None=None, # the most it may hold, GB; 0: keep nothing; None: `$CPRL_NB_CACHE_GB`, or 10
                  folder:str|Path|None=None): # None: "pixels" in `cache_dir()`
-        name, limit_gb = ('$CPRL_NB_CACHE_GB', os.environ.get('CPRL_NB_CACHE_GB', 10)) if limit_gb is None else ('limit_gb', limit_gb)
-        try: self.limit = float(limit_gb)*1e9
-        except ValueError: self.limit = math.nan
-        if not self.limit >= 0: raise ValueError(f"{name} = {limit_gb}: expected a number of gigabytes, 0 or more")
-        self.folder, self.room, self.storing = Path(folder or cache_dir()/'pixels'), 0, self.limit > 0
+        self.limit, self.folder = _limit(limit_gb), Path(folder or cache_dir()/'pixels')
+        self.room, self.storing = 0, self.limit > 0
 
     def image(self, path, longest): # (3, H, W), uint8
         if not self.limit or not os.path.isfile(path): return reduced(read_image(path), longest)
@@ -116,10 +130,8 @@ class PixelCache:
         return x
 
     def files(self, path, longest): # where the image is at full size, and reduced
-        s = os.stat(path)
-        what = os.path.abspath(path), s.st_size, s.st_mtime_ns, FORMAT, __version__, Image.__version__, torchvision.__version__
-        key = hashlib.sha256(repr(what).encode()).hexdigest()[:32]
-        return self.folder/f'{key}.npy', self.folder/f'{key}-{longest}.npy'
+        name = _name(path)
+        return self.folder/f'{name}.npy', self.folder/f'{name}-{longest}.npy'
 
     def load(self, file): # (3, H, W), uint8; None if there is no such file or it is not whole
         try: x = np.load(file, mmap_mode='c')
@@ -127,15 +139,18 @@ class PixelCache:
         with suppress(OSError): os.utime(file)  # used now
         return torch.from_numpy(x).permute(2, 0, 1)
 
-    def store(self, x, file):
+    def store(self, x, file): # or say once that nothing more is kept
         with _lock:  # one thread at a time
             try:
                 if x.numel() > self.room: self.make_room(x.numel())
-                if x.numel() > self.room: raise OSError(f"{self.limit/1e9:g} GB are in use, and $CPRL_NB_CACHE_GB allows no more")
+                if x.numel() > self.room:
+                    raise OSError(f"{self.limit/1e9:g} GB are in use, and $CPRL_NB_CACHE_GB allows no more")
                 with atomic(file) as p: np.save(p, np.ascontiguousarray(x.permute(1, 2, 0).numpy()))
                 self.room -= x.numel()
             except OSError as e:
-                if self.storing: warnings.warn(f"{self.folder}: decoded images cannot be kept ({e}). The run goes on, but decodes them anew each time; cprl_cache --clear makes room")
+                if self.storing:
+                    warnings.warn(f"{self.folder}: decoded images cannot be kept ({e}). The run goes on, "
+                                  "but decodes them anew each time; cprl_cache --clear makes room")
                 self.storing = False
 
     def make_room(self, need): # a part of the limit at a time, since other processes write too
@@ -150,11 +165,26 @@ class PixelCache:
     def entries(self): # (time of last use, bytes, file), the oldest first
         found = []
         for file in self.folder.iterdir() if self.folder.is_dir() else ():
-            with suppress(FileNotFoundError): found.append(((s := file.stat()).st_mtime, s.st_size, file))  # else: another process was faster
+            with suppress(FileNotFoundError):  # another process may have been faster
+                s = file.stat()
+                found.append((s.st_mtime, s.st_size, file))
         return sorted(found)
 
     def clear(self): # remove all
         for *_, file in self.entries(): file.unlink(missing_ok=True)
+
+# %% ../nbs/03d_views.ipynb #16895b07
+def _longest(size, resize, scale, resizing): # the longest shorter side that a view asks for, px
+    if resizing not in RESIZINGS: raise ValueError(f"resizing = {resizing!r}: choose one of {', '.join(RESIZINGS)}")
+    if resizing == 'area':
+        if not 0 < min(scale) <= max(scale) <= 1:
+            raise ValueError(f"scale = {scale}: with resizing = 'area', expected shares of the area, "
+                             "more than 0 and at most 1")
+        shortest, longest = resize, max(resize, math.ceil(size/math.sqrt(min(scale))))
+    else: shortest, longest = resize*min(scale), round(resize*max(scale))
+    if not 0 < size <= shortest:
+        raise ValueError(f"size = {size}: expected 0 < size <= {shortest:g}, the shorter side after resizing")
+    return longest
 
 # %% ../nbs/03d_views.ipynb #83b9cbf6
 class Images(Dataset):
@@ -163,37 +193,38 @@ class Images(Dataset):
                  data:IQASet, # images with scores
                  size:int=224, # side of the square that the network sees, px
                  resize:int=256, # length of the shorter side before the crop, px
-                 scale:tuple=(1., 1.), # training only: range of a random factor on `resize`, or for "area" of the share of the area
+                 scale:tuple=(1., 1.), # in training: range of the factor on `resize`, or of the share of the area
                  train:bool=False, # random crop?
                  rotate:bool=False, # also random quarter turns? training only
                  seed:int=0, # of the random crops
                  resizing:str='factor', # what is random about the size in training: one of `RESIZINGS`
                  cache_gb:float|None=None): # the most that the cache of decoded images may hold, GB; see `PixelCache`
-        if resizing not in RESIZINGS: raise ValueError(f"resizing = {resizing!r}: choose one of {', '.join(RESIZINGS)}")
-        if resizing == 'area' and not 0 < min(scale) <= max(scale) <= 1: raise ValueError(f"scale = {scale}: with resizing = 'area', expected shares of the area, more than 0 and at most 1")
-        shortest = resize*min(scale) if resizing == 'factor' else resize
-        if not 0 < size <= shortest: raise ValueError(f"size = {size}: expected 0 < size <= {shortest:g}, the shorter side after resizing")
-        self.data, self.size, self.resize, self.scale, self.train, self.rotate, self.resizing = data, size, resize, scale, train, rotate, resizing
-        self.seed, self.epoch, self.crop, self.pixels = seed, 0, 0, PixelCache(cache_gb)
-        self.longest = round(resize*max(scale)) if resizing == 'factor' else max(resize, math.ceil(size/math.sqrt(min(scale))))
-        self.paths, self.quality = data.table.path.tolist(), torch.tensor(data.table.quality.to_numpy(), dtype=torch.float32)
+        self.longest = _longest(size, resize, scale, resizing)
+        self.data, self.size, self.resize, self.scale = data, size, resize, scale
+        self.train, self.rotate, self.resizing, self.seed = train, rotate, resizing, seed
+        self.epoch, self.crop, self.pixels = 0, 0, PixelCache(cache_gb)
+        self.paths = data.table.path.tolist()
+        self.quality = torch.tensor(data.table.quality.to_numpy(), dtype=torch.float32)
 
     def __len__(self): return len(self.paths)
 
     def image(self, i): return self.pixels.image(self.paths[i], self.longest)  # (3, H, W), uint8
 
     def __getitem__(self, i):
-        if self.train: x = random_view(self.image(i), self.size, self.resize, self.scale, np.random.default_rng([self.seed, self.epoch, i]), self.rotate, self.resizing)
-        else: x = crop_view(self.image(i), self.size, self.resize, self.crop, np.random.default_rng([self.seed, self.crop, i]))
+        rng = np.random.default_rng([self.seed, self.epoch if self.train else self.crop, i])
+        x = self.image(i)
+        if self.train: x = random_view(x, self.size, self.resize, self.scale, rng, self.rotate, self.resizing)
+        else: x = crop_view(x, self.size, self.resize, self.crop, rng)
         return x, self.quality[i]
 
     def preload(self,
                 threads:int|None=None): # None: one a core, at most 8
         "Decode every image once; a damaged file shows now, not in the middle of training"
         def fill(i): self.image(i)
+        bar = dict(total=len(self), desc=f'reading {self.data.name}', unit='image', leave=False)
         with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
             try:
-                for _ in tqdm(pool.map(fill, range(len(self))), total=len(self), desc=f'reading {self.data.name}', unit='image', leave=False): pass
+                for _ in tqdm(pool.map(fill, range(len(self))), **bar): pass
             finally: pool.shutdown(cancel_futures=True)
         return self
 
@@ -203,7 +234,8 @@ def loader(images:Images, # what to read
            order=None # indices in the order wanted; None: as they are
     ): # generator of (x, quality) batches
     "Batches of a set, read one ahead"
-    batches = iter(DataLoader(images, batch_size, sampler=order, drop_last=order is not None and len(order) >= batch_size))
+    drop = order is not None and len(order) >= batch_size  # of a given order, only whole batches
+    batches = iter(DataLoader(images, batch_size, sampler=order, drop_last=drop))
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(next, batches, None)
         while (batch := ahead.result()) is not None:
@@ -215,7 +247,8 @@ def multi_crop(images:Images, # in testing
                crops:int # how many of each image: 1 is the centre, 5 adds the corners, more lie anywhere
     ) -> list: # of Images, one a crop
     "A set, seen through one crop at a time"
-    if crops < 1: raise ValueError(f"crops = {crops}: expected 1 (the centre), 5 (and the corners) or any other number above 0")
+    if crops < 1:
+        raise ValueError(f"crops = {crops}: expected 1 (the centre), 5 (and the corners) or any other number above 0")
     if images.train: raise ValueError("crops: several crops are for testing; these images are for training")
     views = [copy(images) for _ in range(crops)]
     for i, v in enumerate(views): v.crop = i
@@ -229,6 +262,8 @@ def cprl_cache(
     try:
         pixels = PixelCache()
         entries = pixels.entries()
-        print(f"{pixels.folder}: {len(entries):,} decoded images, {sum(size for _, size, _ in entries)/1e9:.2f} GB of at most {pixels.limit/1e9:g} GB{', removed' if clear else ''}")
+        used = sum(size for _, size, _ in entries)
+        print(f"{pixels.folder}: {len(entries):,} decoded images, {used/1e9:.2f} GB of at most {pixels.limit/1e9:g} GB"
+              f"{', removed' if clear else ''}")
         if clear: pixels.clear()
     except (ValueError, OSError) as e: sys.exit(f"cprl_cache: {e}")
