@@ -173,8 +173,8 @@ class NES(BlackBox):
             here = ball.project(here + size*ball.direction(slope))
             yield here
         if not moved:
-            raise NoGradient(f"{self.name} could not move: all scores at {self.sigma:.3g} from the images were the same "
-                             "on both sides (a quantised or constant output). This is no robustness; "
+            raise NoGradient(f"{self.name} could not move: all scores at {self.sigma:.3g} from the images were "
+                             "the same on both sides (a quantised or constant output). This is no robustness; "
                              "give a larger sigma, or use Square")
 
 # %% ../nbs/05b_black_box.ipynb #8ee22f04
