@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'device_of', 'frozen',
-           'check_inputs', 'scores', 'at_once', 'Ball', 'check_eps', 'side', 'reflection', 'skip_sigmoid', 'gradient',
-           'NoGradient', 'Flat', 'Stem', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
+           'check_inputs', 'scores', 'at_once', 'check_eps', 'Ball', 'side', 'reflection', 'skip_sigmoid', 'NoGradient',
+           'gradient', 'Flat', 'Stem', 'folded', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/05_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
@@ -20,12 +20,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.v2 import functional as TF
 from .soft_rank import regate, with_masks_of
 
-# %% ../nbs/05_attacks.ipynb #488f31ca
+# %% ../nbs/05_attacks.ipynb #80c5c5c0
 def device_of(model:nn.Module # any network, also one without parameters
     ) -> torch.device: # of its first parameter or buffer
     "Where a model computes"
     return next((t.device for t in chain(model.parameters(), model.buffers())), torch.device('cpu'))
 
+# %% ../nbs/05_attacks.ipynb #488f31ca
 @contextmanager
 def frozen(model:nn.Module): # any network
     "Evaluation mode without parameter gradients; the former state comes back"
@@ -45,10 +46,15 @@ def frozen(model:nn.Module): # any network
 def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                  y:torch.Tensor): # scores (B,), [0, 1]
     "Refuse images or scores outside their range"
-    if x.ndim != 4 or not x.numel(): raise ValueError(f"images of shape {tuple(x.shape)}: expected (B, 3, H, W), at least one")
-    if not (x.min() >= 0 and x.max() <= 1): raise ValueError(f"images from {x.min():.3g} to {x.max():.3g}: expected pixels in [0, 1]")
-    if y.shape != x.shape[:1] or not (y.min() >= 0 and y.max() <= 1): raise ValueError(f"scores of shape {tuple(y.shape)}, range {y.min():.3g} to {y.max():.3g}: expected ({len(x)},) in [0, 1]")
+    if x.ndim != 4 or not x.numel():
+        raise ValueError(f"images of shape {tuple(x.shape)}: expected (B, 3, H, W), at least one")
+    if not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"images from {x.min():.3g} to {x.max():.3g}: expected pixels in [0, 1]")
+    if y.shape != x.shape[:1] or not (y.min() >= 0 and y.max() <= 1):
+        raise ValueError(f"scores of shape {tuple(y.shape)}, range {y.min():.3g} to {y.max():.3g}: "
+                         f"expected ({len(x)},) in [0, 1]")
 
+# %% ../nbs/05_attacks.ipynb #2375ccf7
 def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
            x:torch.Tensor, # images (B, 3, H, W), [0, 1]
            rows:int|None=None # so many go through the network at once; None: all
@@ -58,10 +64,13 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     s = model(x)
     if not torch.is_tensor(s) or s.shape != x.shape[:1]:
         got = tuple(s.shape) if torch.is_tensor(s) else type(s).__name__
-        raise ValueError(f"{type(model).__name__} returned {got} for {len(x)} images: expected scores of shape ({len(x)},); `models.Adapted` can make them so")
-    if not s.isfinite().all(): raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
+        raise ValueError(f"{type(model).__name__} returned {got} for {len(x)} images: "
+                         f"expected scores of shape ({len(x)},); `models.Adapted` can make them so")
+    if not s.isfinite().all():
+        raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
     return s
 
+# %% ../nbs/05_attacks.ipynb #7da35b4f
 def at_once(x:torch.Tensor, # images (B, 3, H, W)
             back:bool=True # also on the way back? Without, a CPU takes half as many: the maps stay in its cache
     ) -> int: # as many as have the pixels of 64 of 224 × 224, on a CPU of 8
@@ -69,9 +78,32 @@ def at_once(x:torch.Tensor, # images (B, 3, H, W)
     n = max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
     return n if back or x.device.type != 'cpu' else (n + 1)//2
 
-# %% ../nbs/05_attacks.ipynb #d9bd0e9a
+# %% ../nbs/05_attacks.ipynb #d8d7fd11
 NORMS = ('linf', 'l2')
 
+def check_eps(eps:float|torch.Tensor, # radius, pixel units
+              norm:str='linf', # one of `NORMS`
+              pixels:int=1): # numbers in an image
+    "Refuse an ε that cannot be meant"
+    if norm not in NORMS: raise ValueError(f"norm = {norm!r}: choose one of {', '.join(NORMS)}")
+    low, high = (float(f(torch.as_tensor(eps))) for f in (torch.min, torch.max))
+    if not low >= 0: raise ValueError(f"eps = {low:g}: a bound on the change of an image cannot be negative")
+    if norm == 'linf' and high > .5:
+        raise ValueError(f"eps = {high:g}: pixels lie in [0, 1] here; "
+                         f"for a change of {high:g} steps of 8-bit pixels give eps={high:g}/255")
+    if norm == 'l2' and pixels > 1 and high > .5*pixels**.5:
+        raise ValueError(f"eps = {high:g}: more than half of what {pixels} pixels in [0, 1] can change at all; "
+                         f"the corners of the ℓ∞ ball of 1/255 are {pixels**.5/255:.3g} away")
+
+# %% ../nbs/05_attacks.ipynb #6c1f28a1
+def _affordable(wanted, radius): # changes in levels -> whole ones, the largest first, as many as the radius pays for
+    d = wanted.sign()*wanted.abs().round().clamp(min=1)*(wanted.abs() > 1e-3)
+    order = wanted.abs().flatten(1).argsort(descending=True)
+    spent = d.flatten(1).gather(1, order).square().cumsum(1)
+    paid = (spent <= (radius*(1 + 1e-6)).flatten(1)**2).to(d)
+    return d*torch.zeros_like(spent).scatter(1, order, paid).view_as(d)
+
+# %% ../nbs/05_attacks.ipynb #d9bd0e9a
 class Ball:
     "The images an attack may choose from: within ε of x, and in [0, 1]"
     def __init__(self,
@@ -80,7 +112,9 @@ class Ball:
                  norm:str='linf'): # one of `NORMS`
         check_eps(eps, norm, x[0].numel())
         eps = torch.as_tensor(eps, dtype=x.dtype, device=x.device)
-        if eps.ndim and eps.shape != x.shape[:1]: raise ValueError(f"eps of shape {tuple(eps.shape)} for {len(x)} images: expected one number, or one for each image")
+        if eps.ndim and eps.shape != x.shape[:1]:
+            raise ValueError(f"eps of shape {tuple(eps.shape)} for {len(x)} images: "
+                             "expected one number, or one for each image")
         self.x, self.norm, self.eps = x, norm, eps.expand(len(x)).reshape(-1, 1, 1, 1)
         if norm == 'linf': self.low, self.high = (x - self.eps).clamp(min=0), (x + self.eps).clamp(max=1)
 
@@ -108,28 +142,17 @@ class Ball:
 
     def to_8bit(self, z): # (B, 3, H, W) in the ball -> levels of 1/255, in the ball
         x, levels = (self.x*255).round(), self.eps*255
-        if (x - self.x*255).abs().max() > 1e-2: raise ValueError("rounded: the images are not 8-bit themselves; give x = (x*255).round()/255, what is stored before the attack")
-        if ((levels > 0) & (levels < 1 - 1e-4)).any(): raise ValueError(f"eps = {self.eps.min():.3g}: less than 1/255, so that no 8-bit image but x itself is in the ball")
-        wanted = z*255 - x
-        if self.norm == 'linf': d = torch.minimum(torch.maximum(wanted.round(), -(levels + 1e-3).floor()), (levels + 1e-3).floor())
-        else:
-            d = wanted.sign()*wanted.abs().round().clamp(min=1)*(wanted.abs() > 1e-3)
-            order = wanted.abs().flatten(1).argsort(descending=True)
-            spent = d.flatten(1).gather(1, order).square().cumsum(1)
-            d = d*torch.zeros_like(spent).scatter(1, order, (spent <= (levels*(1 + 1e-6)).flatten(1)**2).to(d)).view_as(d)
+        if (x - self.x*255).abs().max() > 1e-2:
+            raise ValueError("rounded: the images are not 8-bit themselves; "
+                             "give x = (x*255).round()/255, what is stored before the attack")
+        if ((levels > 0) & (levels < 1 - 1e-4)).any():
+            raise ValueError(f"eps = {self.eps.min():.3g}: less than 1/255, "
+                             "so that no 8-bit image but x itself is in the ball")
+        wanted, most = z*255 - x, (levels + 1e-3).floor()
+        d = torch.clamp(wanted.round(), -most, most) if self.norm == 'linf' else _affordable(wanted, levels)
         return ((x + d)/255).clamp(0, 1)
 
-def check_eps(eps:float|torch.Tensor, # radius, pixel units
-              norm:str='linf', # one of `NORMS`
-              pixels:int=1): # numbers in an image
-    "Refuse an ε that cannot be meant"
-    if norm not in NORMS: raise ValueError(f"norm = {norm!r}: choose one of {', '.join(NORMS)}")
-    low, high = (float(f(torch.as_tensor(eps))) for f in (torch.min, torch.max))
-    if not low >= 0: raise ValueError(f"eps = {low:g}: a bound on the change of an image cannot be negative")
-    if norm == 'linf' and high > .5: raise ValueError(f"eps = {high:g}: pixels lie in [0, 1] here; for a change of {high:g} steps of 8-bit pixels give eps={high:g}/255")
-    if norm == 'l2' and pixels > 1 and high > .5*pixels**.5: raise ValueError(f"eps = {high:g}: more than half of what {pixels} pixels in [0, 1] can change at all; the corners of the ℓ∞ ball of 1/255 are {pixels**.5/255:.3g} away")
-
-# %% ../nbs/05_attacks.ipynb #dcf7f528
+# %% ../nbs/05_attacks.ipynb #97edadbe
 def side(y:torch.Tensor, # scores (B,), [0, 1]
          centre:float=.5 # where good begins
     ) -> torch.Tensor: # (B,), ±1
@@ -143,6 +166,7 @@ def reflection(centre:float=.5 # where good begins, in [0, 1]
     f.__name__ = 'reflection' if centre == .5 else f'reflection at {centre:g}'
     return f
 
+# %% ../nbs/05_attacks.ipynb #dcf7f528
 OBJECTIVES = {'reflection': reflection(),
               'squared error': lambda s, t: (s - t)**2,
               'absolute error': lambda s, t: (s - t).abs(),
@@ -151,8 +175,9 @@ OBJECTIVES = {'reflection': reflection(),
               'towards': lambda s, t: -(s - t).abs()}
 TARGETS = ('true', 'predicted')
 
-# %% ../nbs/05_attacks.ipynb #4302f97b
-_PASSES = ('View', 'UnsafeView', 'Reshape', 'ReshapeAlias', 'Squeeze', 'Unsqueeze', 'Select', 'Slice', 'Index', 'Split', 'Unbind', 'T', 'Transpose', 'Permute', 'ToCopy', 'Add', 'Sub', 'Rsub', 'Mul', 'Div', 'Neg', 'Alias', 'Clone')
+# %% ../nbs/05_attacks.ipynb #65c4974f
+_PASSES = ('View UnsafeView Reshape ReshapeAlias Squeeze Unsqueeze Select Slice Index Split Unbind T Transpose Permute '
+           'ToCopy Add Sub Rsub Mul Div Neg Alias Clone').split()
 
 def skip_sigmoid(s:torch.Tensor # scores with a gradient
     ) -> torch.Tensor: # the same
@@ -164,6 +189,10 @@ def skip_sigmoid(s:torch.Tensor # scores with a gradient
     if node is not None and type(node).__name__ == 'SigmoidBackward0': node.register_hook(lambda _, grad: grad)
     return s
 
+# %% ../nbs/05_attacks.ipynb #4302f97b
+class NoGradient(ValueError):
+    "An attack along the gradient could not move"
+
 def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
              x:torch.Tensor, # images (B, 3, H, W), [0, 1]
              t:torch.Tensor, # targets (B,)
@@ -174,31 +203,42 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         value = objective(skip_sigmoid(scores(model, vary(x))).to(x.dtype), t)
-        if not value.requires_grad: raise NoGradient(f"{type(model).__name__}'s scores do not depend on the image by any differentiable path: no gradient to attack along")
+        if not value.requires_grad:
+            raise NoGradient(f"{type(model).__name__}'s scores do not depend on the image by any differentiable path: "
+                             "no gradient to attack along")
         grad, = torch.autograd.grad(value.sum(), x)
-    if not grad.sum().isfinite() and not grad.isfinite().all(): raise NoGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {(~grad.flatten(1).isfinite().all(1)).sum()} of {len(x)} images, as that of a square root at 0: add a small constant inside it")
+    if not grad.sum().isfinite() and not grad.isfinite().all():
+        odd = (~grad.flatten(1).isfinite().all(1)).sum()
+        raise NoGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {odd} of {len(x)} images, "
+                         "as that of a square root at 0: add a small constant inside it")
     return value.detach(), grad
 
-class NoGradient(ValueError):
-    "An attack along the gradient could not move"
+# %% ../nbs/05_attacks.ipynb #6e005bfb
+def _onednn(dtype): # does it compute convolutions of this type here?
+    if not torch.backends.mkldnn.is_available(): return False
+    return dtype is torch.float32 or dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
-# %% ../nbs/05_attacks.ipynb #cf7ed57d
-def _plain(conv): return conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
-
+# %% ../nbs/05_attacks.ipynb #76eb63cd
 class _Laid:
     "A convolution at stride 1 whose weights are laid out for the processor at the first call, for all that follow"
     def __init__(self, weight, bias, padding, turned=False): # turned: the one that goes back
         self.weight, self.bias, self.padding, self.turned, self.ready = weight, bias, list(padding), turned, None
 
+    def lay_out(self, shape, own): # for images of that shape
+        weight = self.weight
+        if self.turned: weight = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        if not own: return weight
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, self.padding, [1, 1], [1, 1], 1, list(shape))
+
     def __call__(self, x):
         x = x.to(self.weight.dtype, memory_format=torch.channels_last)
-        own = torch.backends.mkldnn.is_available() and (x.dtype is torch.float32 or x.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        if self.ready is None:
-            weight = self.weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last) if self.turned else self.weight
-            self.ready = torch.ops.mkldnn._reorder_convolution_weight(weight, self.padding, [1, 1], [1, 1], 1, list(x.shape)) if own else weight
+        own = _onednn(x.dtype)
+        if self.ready is None: self.ready = self.lay_out(x.shape, own)
         if not own: return nn.functional.conv2d(x, self.ready, self.bias, padding=self.padding)
-        return torch.ops.mkldnn._convolution_pointwise(x, self.ready, self.bias, self.padding, [1, 1], [1, 1], 1, 'none', [], '')
+        return torch.ops.mkldnn._convolution_pointwise(x, self.ready, self.bias, self.padding,
+                                                       [1, 1], [1, 1], 1, 'none', [], '')
 
+# %% ../nbs/05_attacks.ipynb #bf921aa1
 class _Own(torch.autograd.Function):
     "There in one's own way, and back"
     @staticmethod
@@ -209,20 +249,28 @@ class _Own(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad): return ctx.back(grad, ctx.shape), None, None
 
+def _plain(conv):
+    padded = conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
+    return conv.groups == 1 and conv.dilation == (1, 1) and padded
+
+# %% ../nbs/05_attacks.ipynb #38d8a958
 class Flat(nn.Module):
     "A convolution at stride 1, whose gradient is one as well"
     def __init__(self, conv:nn.Conv2d): # one that `fits`
         super().__init__()
         weight = conv.weight.detach()
-        self.there, self.back = _Laid(weight, conv.bias, conv.padding), _Laid(weight, None, [k - 1 - p for k, p in zip(conv.kernel_size, conv.padding)], turned=True)
+        self.there = _Laid(weight, conv.bias, conv.padding)
+        self.back = _Laid(weight, None, [k - 1 - p for k, p in zip(conv.kernel_size, conv.padding)], turned=True)
 
     @staticmethod
-    def fits(conv): return _plain(conv) and conv.stride == (1, 1) and all(p < k for k, p in zip(conv.kernel_size, conv.padding))
+    def fits(conv):
+        return _plain(conv) and conv.stride == (1, 1) and all(p < k for k, p in zip(conv.kernel_size, conv.padding))
 
     def forward(self, x): return _Own.apply(x, self.there, lambda grad, shape: self.back(grad))
 
+# %% ../nbs/05_attacks.ipynb #9f95862e
 class Stem(nn.Module):
-    "A strided convolution of few channels and the pooling after it, in small parts and with another way for its gradient"
+    "A strided convolution of few channels and its pooling, in small parts, with another way for its gradient"
     def __init__(self, conv:nn.Conv2d, # one that `fits`
                  pool:nn.Module=nn.Identity()): # what follows
         super().__init__()
@@ -239,17 +287,58 @@ class Stem(nn.Module):
     def back(self, grad, shape):
         (height, width), s, p = shape[-2:], self.conv.stride[0], self.conv.padding[0]
         g = nn.functional.pixel_shuffle(self.gradient(grad), s)
-        g = nn.functional.pad(g, (0, max(0, p + width - g.shape[-1]), 0, max(0, p + height - g.shape[-2])))  # the edge that no window reaches
-        return g[..., p:p + height, p:p + width]
+        right, below = max(0, p + width - g.shape[-1]), max(0, p + height - g.shape[-2])  # the edge no window reaches
+        return nn.functional.pad(g, (0, right, 0, below))[..., p:p + height, p:p + width]
 
     def forward(self, x):
-        n = max(1, 2**20*self.conv.stride[0]**2//(self.conv.out_channels*x[0, 0].numel()))  # maps of some 4 MB in float32
+        numbers = self.conv.out_channels*x[0, 0].numel()  # of a map, had it no stride
+        n = max(1, 2**20*self.conv.stride[0]**2//numbers)  # maps of some 4 MB in float32
         x = x.to(self.conv.weight.dtype, memory_format=torch.channels_last)
         return torch.cat([self.pool(_Own.apply(part, self.conv, self.back)) for part in x.split(n)])
 
+# %% ../nbs/05_attacks.ipynb #01509aa0
 class _Tracer(fx.Tracer):
     "Goes only into modules with a batch normalisation inside"
-    def is_leaf_module(self, m, name): return isinstance(m, nn.BatchNorm2d) or not any(isinstance(c, nn.BatchNorm2d) for c in m.modules())
+    def is_leaf_module(self, m, name):
+        return isinstance(m, nn.BatchNorm2d) or not any(isinstance(c, nn.BatchNorm2d) for c in m.modules())
+
+# %% ../nbs/05_attacks.ipynb #ff87619a
+def _calls(part, node, kind): # is this node of a graph a call of such a module?
+    return isinstance(node, fx.Node) and node.op == 'call_module' and type(part.get(node.target)) is kind
+
+def _drop(node): # its input goes where its result went
+    node.replace_all_uses_with(node.args[0])
+    node.graph.erase_node(node)
+
+def _late_relus(graph, part): # the ReLU before a maximum does the same after it
+    for pool in list(graph.nodes):
+        relu = pool.args[0] if _calls(part, pool, nn.MaxPool2d) else None
+        if not _calls(part, relu, nn.ReLU) or len(relu.users) > 1: continue
+        relu.replace_all_uses_with(relu.args[0])
+        pool.append(relu)
+        pool.replace_all_uses_with(relu)
+        relu.args = (pool,)
+
+# %% ../nbs/05_attacks.ipynb #bec70769
+def _fold(twin, part, flat): # into convolutions, on a CPU `flat` ones -> name: (convolution, what it is made)
+    made = {}
+    for bn in list(twin.graph.nodes):
+        conv = bn.args[0] if _calls(part, bn, nn.BatchNorm2d) else None
+        if not _calls(part, conv, nn.Conv2d) or len(conv.users) > 1 or part[bn.target].running_mean is None: continue
+        new = fuse_conv_bn_eval(part[conv.target], part[bn.target])
+        new = new.to(memory_format=torch.channels_last).requires_grad_(False)
+        kind = next((k for k in (Stem, Flat) if flat and k.fits(new)), lambda conv: conv)
+        if kind is Stem and len(bn.users) == 1 and _calls(part, pool := next(iter(bn.users)), nn.MaxPool2d):
+            kind = partial(Stem, pool=part[pool.target])
+            _drop(pool)
+        conv.target = f'folded_{bn.name}'
+        made[conv.target] = new, kind
+        twin.add_submodule(conv.target, kind(new))
+        _drop(bn)
+    return made
+
+# %% ../nbs/05_attacks.ipynb #cf7ed57d
+def _has_hooks(m): return m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
 
 @torch.no_grad()
 def folded(model:nn.Module, # in evaluation mode
@@ -260,34 +349,13 @@ def folded(model:nn.Module, # in evaluation mode
     "The same function with each batch normalisation inside the convolution before it"
     tracer = _Tracer()
     entered = [m for n, m in model.named_modules() if not n or not tracer.is_leaf_module(m, n)]
-    if tracer.is_leaf_module(model, '') or any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in model.modules()): return model
+    if tracer.is_leaf_module(model, '') or any(_has_hooks(m) for m in model.modules()): return model
     before = [(m, vars(m).copy()) for m in entered]
     try:
         with torch.enable_grad(): twin = fx.GraphModule(model, tracer.trace(model))
-        part, made = dict(twin.named_modules()), {}
-        is_a = lambda node, kind: isinstance(node, fx.Node) and node.op == 'call_module' and type(part.get(node.target)) is kind
-        def drop(node): # its input goes where its result went
-            node.replace_all_uses_with(node.args[0])
-            twin.graph.erase_node(node)
-        for pool in list(twin.graph.nodes): # the ReLU before a maximum does the same after it, where there are fewer numbers
-            relu = pool.args[0] if is_a(pool, nn.MaxPool2d) else None
-            if not is_a(relu, nn.ReLU) or len(relu.users) > 1: continue
-            relu.replace_all_uses_with(relu.args[0])
-            pool.append(relu)
-            pool.replace_all_uses_with(relu)
-            relu.args = (pool,)
-        for bn in list(twin.graph.nodes):
-            conv = bn.args[0] if is_a(bn, nn.BatchNorm2d) else None
-            if not is_a(conv, nn.Conv2d) or len(conv.users) > 1 or part[bn.target].running_mean is None: continue
-            new, kind = fuse_conv_bn_eval(part[conv.target], part[bn.target]).to(memory_format=torch.channels_last).requires_grad_(False), lambda conv: conv
-            if x.device.type == 'cpu': kind = next((k for k in (Stem, Flat) if k.fits(new)), kind)
-            if kind is Stem and len(bn.users) == 1 and is_a(pool := next(iter(bn.users)), nn.MaxPool2d):
-                kind = partial(Stem, pool=part[pool.target])
-                drop(pool)
-            conv.target = f'folded_{bn.name}'
-            made[conv.target] = new, kind
-            twin.add_submodule(conv.target, kind(new))
-            drop(bn)
+        part = dict(twin.named_modules())
+        _late_relus(twin.graph, part)
+        made = _fold(twin, part, flat=x.device.type == 'cpu')
         twin.recompile()
         if not torch.allclose(twin(x[:2]), s[:2], atol=1e-4): return model
         if dtype:
@@ -297,29 +365,48 @@ def folded(model:nn.Module, # in evaluation mode
     finally:
         for m, attributes in before: vars(m).update(attributes)  # what the network's code has set while it was followed
 
+# %% ../nbs/05_attacks.ipynb #c47f5311
+def _clean_scores(model, x): # of the unchanged images; refused if the network is no scorer that an attack could mean
+    version = x._version
+    s = scores(model, x, at_once(x, back=False)).to(x.dtype)
+    if x._version != version:
+        raise ValueError(f"{type(model).__name__} changes its input in place; "
+                         "give it a copy, e.g. x = x - mean for x -= mean")
+    if s.min() < -1 or s.max() > 2:
+        raise ValueError(f"{type(model).__name__}'s scores go from {s.min():.3g} to {s.max():.3g}: expected a scale "
+                         "from 0 (worst) to 1 (best); `models.Adapted` can make them so")
+    return s
+
 # %% ../nbs/05_attacks.ipynb #a7aea151
 @dataclass(frozen=True)
 class Attack:
     "What every attack has; a kind of attack adds `search`"
     eps:float|torch.Tensor=1/255 # radius of the ball, pixel units; a number, or one for each image
     norm:str=field(default='linf', kw_only=True) # one of `NORMS`
-    objective:str|Callable=field(default='reflection', kw_only=True) # a key of `OBJECTIVES`, or a function (score, target) -> value to ascend
-    target:str|float=field(default='true', kw_only=True) # of the objective: y, the clean image's score ("predicted"), or a number
+    objective:str|Callable=field(default='reflection', kw_only=True) # of `OBJECTIVES`, or (score, target) -> value
+    target:str|float=field(default='true', kw_only=True) # y, the clean image's score ("predicted"), or a number
     rounded:bool=field(default=False, kw_only=True) # must the result be an 8-bit image?
     seed:int=field(default=0, kw_only=True) # of all that is random
-    name:str|None=field(default=None, kw_only=True) # as shown in tables; None: from the settings (ℓ2, 8-bit and predicted are added to any)
+    name:str|None=field(default=None, kw_only=True) # in tables; None: from the settings (ℓ2, 8-bit, predicted: always)
 
     def __post_init__(self):
         check_eps(self.eps, self.norm)
         name = self.label() if self.name is None else self.name
-        object.__setattr__(self, 'name', ' '.join([name, *(mark for mark, there in (('predicted', self.target == 'predicted'), ('ℓ2', self.norm == 'l2'), ('8-bit', self.rounded)) if there and mark not in name)]))
-        if not callable(self.objective) and self.objective not in OBJECTIVES: raise ValueError(f"objective = {self.objective!r}: choose one of {', '.join(OBJECTIVES)}, or give a function of scores and targets")
-        if self.target not in TARGETS and not (isinstance(self.target, (int, float)) and 0 <= self.target <= 1): raise ValueError(f"target = {self.target!r}: choose one of {', '.join(TARGETS)}, or a score in [0, 1]")
+        marks = {'predicted': self.target == 'predicted', 'ℓ2': self.norm == 'l2', '8-bit': self.rounded}
+        name = ' '.join([name, *(mark for mark, there in marks.items() if there and mark not in name)])
+        object.__setattr__(self, 'name', name)
+        if not callable(self.objective) and self.objective not in OBJECTIVES:
+            raise ValueError(f"objective = {self.objective!r}: choose one of {', '.join(OBJECTIVES)}, "
+                             "or give a function of scores and targets")
+        number = isinstance(self.target, (int, float)) and 0 <= self.target <= 1
+        if self.target not in TARGETS and not number:
+            raise ValueError(f"target = {self.target!r}: choose one of {', '.join(TARGETS)}, or a score in [0, 1]")
 
     def label(self): return type(self).__name__
 
     def about(self): # the columns of a table that say which attack it is
-        return dict(attack=self.name, objective=getattr(self.objective, '__name__', self.objective), eps=self.eps, steps=getattr(self, 'steps', getattr(self, 'queries', 1)), restarts=getattr(self, 'restarts', 1))
+        return dict(attack=self.name, objective=getattr(self.objective, '__name__', self.objective), eps=self.eps,
+                    steps=getattr(self, 'steps', getattr(self, 'queries', 1)), restarts=getattr(self, 'restarts', 1))
 
     def aiming(self, objective): # the same attack with another objective
         return replace(self, objective=objective, **({'stop_at': None} if hasattr(self, 'stop_at') else {}))
@@ -333,51 +420,37 @@ class Attack:
                  y:torch.Tensor # true scores (B,), [0, 1]
         ) -> torch.Tensor: # perturbed images (B, 3, H, W), [0, 1]
         check_inputs(x, y)
+        if torch.is_inference_mode_enabled():
+            raise ValueError("an attack needs gradients, which torch.inference_mode() forbids; "
+                             "use torch.no_grad() around it")
         with frozen(model), torch.no_grad():
-            if torch.is_inference_mode_enabled(): raise ValueError('an attack needs gradients, which torch.inference_mode() forbids; use torch.no_grad() around it')
-            version = x._version
-            clean, ball = scores(model, x, at_once(x, back=False)).to(x.dtype), Ball(x, self.eps, self.norm)
-            if x._version != version: raise ValueError(f'{type(model).__name__} changes its input in place; give it a copy, e.g. x = x - mean for x -= mean')
-            if clean.min() < -1 or clean.max() > 2: raise ValueError(f"{type(model).__name__}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale from 0 (worst) to 1 (best); `models.Adapted` can make them so")
-            t = y.to(x) if self.target == 'true' else clean if self.target == 'predicted' else torch.full_like(clean, self.target)
+            clean, ball = _clean_scores(model, x), Ball(x, self.eps, self.norm)
+            if self.target == 'true': t = y.to(x)
+            else: t = clean if self.target == 'predicted' else torch.full_like(clean, self.target)
             if not ball.eps.any(): return x.clone()
             found, value, idle = x.clone(), self.goal(clean, t).clone(), None
-            if value.shape != t.shape or not value.isfinite().all(): raise ValueError(f"objective: gives {tuple(value.shape)} for {len(x)} images{'' if value.isfinite().all() else ', not all finite'}; expected a finite value for each, as (s - t)**2")
+            if value.shape != t.shape or not value.isfinite().all():
+                odd = '' if value.isfinite().all() else ', not all finite'
+                raise ValueError(f"objective: gives {tuple(value.shape)} for {len(x)} images{odd}; "
+                                 "expected a finite value for each, as (s - t)**2")
             search, v = self.search(model, ball, t, clean), None
             while True:
                 try: z = search.send(v)
                 except StopIteration: break
                 if self.rounded: z = ball.to_8bit(z)
                 s, moved = clean.clone(), (z != x).flatten(1).any(1)
-                if moved.any(): s[moved] = scores(model, z if moved.all() else z[moved], at_once(x, back=False)).to(x.dtype)
+                if moved.any():
+                    s[moved] = scores(model, z if moved.all() else z[moved], at_once(x, back=False)).to(x.dtype)
+                    idle = idle is not False and torch.equal(s, clean)
                 v = self.goal(s, t)
                 better = v > value
                 found[better], value[better] = z[better], v[better]
-                if moved.any(): idle = idle is not False and torch.equal(s, clean)
-        if idle: raise NoGradient(f"{self.name} moved images, but no score of {type(model).__name__} changed at all (a constant output, or one that is saturated or quantised). This is no robustness")
+        if idle:
+            raise NoGradient(f"{self.name} moved images, but no score of {type(model).__name__} changed at all "
+                             "(a constant output, or one that is saturated or quantised). This is no robustness")
         return found
 
-# %% ../nbs/05_attacks.ipynb #de5f6b76
-def _fixed(state, grad, ball, attack, k): # step k of a fixed length: the next points
-    if attack.momentum:
-        grad = grad/grad.abs().flatten(1).sum(1).clamp(min=1e-30).view(-1, 1, 1, 1)
-        grad = state['velocity'] = attack.momentum*state['velocity'] + grad if k else grad
-    return ball.project(state['here'] + state['step']*ball.direction(grad))
-
-def _auto(state, grad, ball, attack, k): # step k of APGD: the next points
-    here, column = state['here'], lambda v: v.view(-1, 1, 1, 1)
-    if k == 0: state |= dict(before=here, best_grad=grad, last=state['value'], rises=torch.zeros_like(state['value']), halved=torch.zeros_like(state['improved']), top=state['value'])
-    state['rises'] = state['rises'] + (state['value'] > state['last'])
-    state['best_grad'] = torch.where(column(state['improved']), grad, state['best_grad'])
-    if window := checkpoints(attack.steps).get(k):
-        halve = (state['rises'] < .75*window) | (~state['halved'] & (state['best_value'] <= state['top']))
-        state |= dict(halved=halve, top=state['best_value'], rises=torch.zeros_like(state['rises']), step=torch.where(column(halve), state['step']/2, state['step']))
-        here, grad = torch.where(column(halve), state['best'], here), torch.where(column(halve), state['best_grad'], grad)
-    z = ball.project(here + state['step']*ball.direction(grad))
-    if k: z = ball.project(here + .75*(z - here) + .25*(here - state['before']))
-    state |= dict(before=here, last=state['value'])
-    return z
-
+# %% ../nbs/05_attacks.ipynb #6115a057
 def checkpoints(steps:int # of APGD
     ) -> dict: # step -> steps since the checkpoint before
     "When APGD looks back"
@@ -387,9 +460,37 @@ def checkpoints(steps:int # of APGD
         window = max(window - max(int(.03*steps), 1), max(int(.06*steps), 1))
     return found
 
+# %% ../nbs/05_attacks.ipynb #86bcdbca
+def _column(v): return v.view(-1, 1, 1, 1) # one number for each image
+
+def _fixed(state, grad, ball, attack, k): # step k of a fixed length
+    if attack.momentum:
+        grad = grad/_column(grad.abs().flatten(1).sum(1).clamp(min=1e-30))
+        grad = state['velocity'] = attack.momentum*state['velocity'] + grad if k else grad
+    return ball.project(state['here'] + state['step']*ball.direction(grad))
+
+# %% ../nbs/05_attacks.ipynb #de5f6b76
+def _auto(state, grad, ball, attack, k): # step k of APGD
+    here, value = state['here'], state['value']
+    if k == 0:
+        state |= dict(before=here, best_grad=grad, last=value, rises=torch.zeros_like(value),
+                      halved=torch.zeros_like(state['improved']), top=value)
+    state['rises'] = state['rises'] + (value > state['last'])
+    state['best_grad'] = torch.where(_column(state['improved']), grad, state['best_grad'])
+    if window := checkpoints(attack.steps).get(k):
+        halve = (state['rises'] < .75*window) | (~state['halved'] & (state['best_value'] <= state['top']))
+        state |= dict(halved=halve, top=state['best_value'], rises=torch.zeros_like(value),
+                      step=torch.where(_column(halve), state['step']/2, state['step']))
+        here = torch.where(_column(halve), state['best'], here)
+        grad = torch.where(_column(halve), state['best_grad'], grad)
+    z = ball.project(here + state['step']*ball.direction(grad))
+    if k: z = ball.project(here + .75*(z - here) + .25*(here - state['before']))
+    state |= dict(before=here, last=value)
+    return z
+
 SCHEDULES = {'fixed': _fixed, 'auto': _auto}
 
-# %% ../nbs/05_attacks.ipynb #f9fceda2
+# %% ../nbs/05_attacks.ipynb #35ea9f14
 GUIDES = {'own': lambda model, x: model,
           'straight-through': lambda model, x: regate(model, 'straight-through'),
           'soft': lambda model, x: regate(model, 'soft'),
@@ -404,11 +505,35 @@ def _resize(x, rng, most=.1): # larger or smaller by up to this share, and back
     size = [max(1, round(n*(1 + most*(2*torch.rand(1, generator=rng).item() - 1)))) for n in x.shape[-2:]]
     return nn.functional.interpolate(nn.functional.interpolate(x, size, mode='bilinear'), x.shape[-2:], mode='bilinear')
 
-VARIATIONS = {'ball': None, 'same': lambda x, rng: x, 'shift': _shift, 'resize': _resize}  # 'ball' needs to know the ball
+VARIATIONS = {'ball': None, # needs to know the ball
+              'same': lambda x, rng: x,
+              'shift': _shift,
+              'resize': _resize}
 
-# %% ../nbs/05_attacks.ipynb #4102ee44
+# %% ../nbs/05_attacks.ipynb #f9fceda2
 PRECISIONS = {'float32': None, 'bfloat16': torch.bfloat16}
 
+def _check_pgd(a): # the settings of a `PGD`
+    for option, known in (('gradient', GUIDES), ('schedule', SCHEDULES), ('precision', PRECISIONS)):
+        value = getattr(a, option)
+        if value not in known: raise ValueError(f"{option} = {value!r}: choose one of {', '.join(known)}")
+    if not callable(a.vary) and a.vary not in VARIATIONS:
+        raise ValueError(f"vary = {a.vary!r}: choose one of {', '.join(VARIATIONS)}, "
+                         "or give a function of images and a generator")
+    if a.vary != 'ball' and a.samples == 1:
+        raise ValueError(f"vary = {a.vary!r} with samples = 1: there is nothing to average; give samples = 4 or more")
+    if a.restarts > 1 and not a.random_start:
+        raise ValueError(f"restarts = {a.restarts}: without a random start they would all be the same")
+    if a.step_size is not None and not a.step_size > 0:
+        raise ValueError(f"step_size = {a.step_size}: expected a positive number of pixel units, e.g. eps/4, or None")
+    if a.momentum < 0 or a.momentum and a.schedule == 'auto':
+        raise ValueError(f"momentum = {a.momentum}: expected 0 or more, "
+                         "and 0 with the schedule auto, which has its own")
+    if min(a.steps, a.restarts, a.samples, a.rows or 1) < 1:
+        raise ValueError(f"steps = {a.steps}, restarts = {a.restarts}, samples = {a.samples}, rows = {a.rows}: "
+                         "expected at least 1")
+
+# %% ../nbs/05_attacks.ipynb #4102ee44
 @dataclass(frozen=True)
 class PGD(Attack):
     "Projected gradient descent (Madry et al. 2018), and all that goes along a gradient"
@@ -427,19 +552,14 @@ class PGD(Attack):
 
     def __post_init__(self):
         super().__post_init__()
-        for option, known in (('gradient', GUIDES), ('schedule', SCHEDULES), ('precision', PRECISIONS)):
-            if getattr(self, option) not in known: raise ValueError(f"{option} = {getattr(self, option)!r}: choose one of {', '.join(known)}")
-        if not callable(self.vary) and self.vary not in VARIATIONS: raise ValueError(f"vary = {self.vary!r}: choose one of {', '.join(VARIATIONS)}, or give a function of images and a generator")
-        if self.vary != 'ball' and self.samples == 1: raise ValueError(f"vary = {self.vary!r} with samples = 1: there is nothing to average; give samples = 4 or more")
-        if self.restarts > 1 and not self.random_start: raise ValueError(f"restarts = {self.restarts}: without a random start they would all be the same")
-        if self.step_size is not None and not self.step_size > 0: raise ValueError(f"step_size = {self.step_size}: expected a positive number of pixel units, e.g. eps/4, or None")
-        if self.momentum < 0 or self.momentum and self.schedule == 'auto': raise ValueError(f"momentum = {self.momentum}: expected 0 or more, and 0 with the schedule auto, which has its own")
-        if min(self.steps, self.restarts, self.samples, self.rows or 1) < 1: raise ValueError(f"steps = {self.steps}, restarts = {self.restarts}, samples = {self.samples}, rows = {self.rows}: expected at least 1")
+        _check_pgd(self)
 
     def label(self):
-        averaged = '' if self.samples == 1 else 'averaged' if self.vary == 'ball' else f"averaged ({getattr(self.vary, '__name__', self.vary)})"
+        averaged = '' if self.samples == 1 else 'averaged'
+        if averaged and self.vary != 'ball': averaged += f" ({getattr(self.vary, '__name__', self.vary)})"
         kind = 'APGD' if self.schedule == 'auto' else 'FGSM' if self.steps == 1 and not self.random_start else 'PGD'
-        return ' '.join(filter(None, [kind, self.gradient*(self.gradient != 'own'), averaged, 'momentum'*bool(self.momentum)]))
+        guide = '' if self.gradient == 'own' else self.gradient
+        return ' '.join(filter(None, [kind, guide, averaged, 'momentum'*bool(self.momentum)]))
 
     def search(self, model, ball, t, clean): # yields what each start found
         rng, moved, dtype = torch.Generator().manual_seed(self.seed), False, PRECISIONS[self.precision]
@@ -460,33 +580,43 @@ class PGD(Attack):
                 moved |= m
             for last, best, best_value in zip(*(torch.cat(end).split(len(ball)) for end in zip(*ends))):
                 v = yield last
-                if (doubt := best_value > v + margin).any(): yield torch.where(doubt.view(-1, 1, 1, 1), best, ball.x)
-        if not moved: raise NoGradient(f"{self.name} could not move: the gradient of {type(model).__name__} is exactly zero at every image (a quantised or constant output, or an objective that is flat at its target). This is no robustness; use {'' if self.random_start else 'a random start, or '}an attack without gradients")
+                if (doubt := best_value > v + margin).any(): yield torch.where(_column(doubt), best, ball.x)
+        if not moved:
+            raise NoGradient(
+                f"{self.name} could not move: the gradient of {type(model).__name__} is exactly zero at every image "
+                "(a quantised or constant output, or an objective that is flat at its target). This is no robustness; "
+                f"use {'' if self.random_start else 'a random start, or '}an attack without gradients")
 
     def slope(self, guide, ball, here, t, rng): # value and gradient at the points, averaged if asked for
         if self.samples == 1: return gradient(guide, here, t, self.goal)
-        if self.vary == 'ball': found = [gradient(guide, ball.project(here + ball.noise(rng)), t, self.goal) for _ in range(self.samples)]
-        else:
-            f = self.vary if callable(self.vary) else VARIATIONS[self.vary]
-            found = [gradient(guide, here, t, self.goal, lambda x: f(x, rng)) for _ in range(self.samples)]
-        return None, sum(g for _, g in found)
+        f = self.vary if callable(self.vary) else VARIATIONS[self.vary]
+        total = 0
+        for _ in range(self.samples):
+            if self.vary == 'ball': _, g = gradient(guide, ball.project(here + ball.noise(rng)), t, self.goal)
+            else: _, g = gradient(guide, here, t, self.goal, lambda x: f(x, rng))
+            total = total + g
+        return None, total
 
-    def ascend(self, guide, twin, ball, t, start, rng): # last points, the best before them with their values, and whether any moved
+    def ascend(self, guide, twin, ball, t, start, rng): # last points, the best before them, their values; did any move?
         last, best, best_value, moved = start.clone(), start.clone(), torch.full_like(t, -torch.inf), False
-        step = (2*ball.eps if self.schedule == 'auto' else 2.5*ball.eps/self.steps) if self.step_size is None else torch.full_like(ball.eps, self.step_size)
-        state = dict(row=torch.arange(len(t), device=t.device), here=start, step=step, best=start.clone(), best_value=torch.full_like(t, -torch.inf))
-        exact = self.samples == 1 and not self.momentum and self.schedule == 'fixed'  # then a start that stands still will go on to
+        if self.step_size is not None: step = torch.full_like(ball.eps, self.step_size)
+        else: step = 2*ball.eps if self.schedule == 'auto' else 2.5*ball.eps/self.steps
+        state = dict(row=torch.arange(len(t), device=t.device), here=start, step=step,
+                     best=start.clone(), best_value=torch.full_like(t, -torch.inf))
+        exact = self.samples == 1 and not self.momentum and self.schedule == 'fixed'
         for k in range(self.steps):
             value, grad = self.slope(guide, ball, state['here'], t, rng)
             if guide is not twin or self.samples > 1: value = self.goal(scores(twin, state['here']).to(t.dtype), t)
             better = value > state['best_value']
             state |= dict(value=value, improved=better, best_value=torch.where(better, value, state['best_value']))
-            state['best'] = state['here'] if better.all() else torch.where(better.view(-1, 1, 1, 1), state['here'], state['best'])
+            state['best'] = (state['here'] if better.all() else
+                             torch.where(_column(better), state['here'], state['best']))
             moved = moved or grad.any().item()
             new = SCHEDULES[self.schedule](state, grad, ball, self, k)
             over = torch.zeros_like(better) if self.stop_at is None else value >= self.stop_at
-            if exact and (new[:, 0, 0] == state['here'][:, 0, 0]).all(1).any(): over |= (new == state['here']).flatten(1).all(1)
-            if over.any(): new = torch.where(over.view(-1, 1, 1, 1), state['here'], new)
+            if exact and (new[:, 0, 0] == state['here'][:, 0, 0]).all(1).any():  # what stands still will go on to
+                over |= (new == state['here']).flatten(1).all(1)
+            if over.any(): new = torch.where(_column(over), state['here'], new)
             if over.any() and (over.all() or self.gradient != 'clean masks'):
                 row = state['row'][over]
                 last[row], best[row], best_value[row] = new[over], state['best'][over], state['best_value'][over]
@@ -511,7 +641,7 @@ def APGD(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
     "Auto-PGD (Croce and Hein 2020), for a score"
     return PGD(eps, steps, schedule='auto', **settings)
 
-# %% ../nbs/05_attacks.ipynb #6c6bb4d7
+# %% ../nbs/05_attacks.ipynb #6eca607b
 class _View(nn.Module):
     "Resized, and the centre: what a network sees"
     def __init__(self, size, resize):
@@ -523,6 +653,7 @@ class _View(nn.Module):
         x = TF.center_crop(x, [self.size]*2)
         return x + ((x*255).round()/255 - x).detach()
 
+# %% ../nbs/05_attacks.ipynb #6c6bb4d7
 class Stored(nn.Module):
     "A network that sees a stored image through resizing and centre crop"
     def __init__(self,

@@ -35,18 +35,20 @@ class BlackBox(Attack):
 
     def __post_init__(self):
         super().__post_init__()
-        if not isinstance(self.queries, int) or self.queries < self.fewest: raise ValueError(f"queries = {self.queries!r}: expected a whole number, at least {self.fewest}")
+        if not isinstance(self.queries, int) or self.queries < self.fewest:
+            raise ValueError(f"queries = {self.queries!r}: expected a whole number, at least {self.fewest}")
 
     def value(self, model, z, t): return self.goal(scores(model, z).to(t.dtype), t)
 
-# %% ../nbs/05b_black_box.ipynb #a06df4e3
-def _signs(shape, rng): return 2.*torch.randint(2, shape, generator=rng) - 1
-
+# %% ../nbs/05b_black_box.ipynb #dccd78d5
 def square_share(p:float, # share of the image that the first square covers
                  done:float # share of the queries that are over, [0, 1]
     ) -> float: # share of the image that the next square covers
     "The schedule of the Square attack"
     return p/2**sum(done > end for end in (.001, .005, .02, .05, .1, .2, .4, .6, .8))
+
+# %% ../nbs/05b_black_box.ipynb #a06df4e3
+def _signs(shape, rng): return 2.*torch.randint(2, shape, generator=rng) - 1
 
 def _window(x, share, rng, least=1): # a square of that share of the image: rows, columns
     H, W = x.shape[-2:]
@@ -75,16 +77,18 @@ def bump(side:int, # of the square, px
     both = torch.cat([half(side//2, side), -half(side - side//2, side)])/2**.5
     return both.T if torch.rand(1, generator=rng) < .5 else both
 
-# %% ../nbs/05b_black_box.ipynb #bbfdaa3d
+# %% ../nbs/05b_black_box.ipynb #b7df0d48
 def _mass(d): return d.square().sum((2, 3), keepdim=True) # of each channel
 
 def _tiles(ball, rng): # a change to begin with, ℓ2
     C, H, W = ball.x.shape[1:]
     d, side = ball.x.new_zeros(1, C, H, W), max(min(H, W)//5, 3)
     for i in range(0, H - side + 1, side):
-        for j in range(0, W - side + 1, side): d[..., i:i + side, j:j + side] = bump(side, rng)*_signs((C, 1, 1), rng)
+        for j in range(0, W - side + 1, side):
+            d[..., i:i + side, j:j + side] = bump(side, rng)*_signs((C, 1, 1), rng)
     return ball.eps*ball.direction(d)
 
+# %% ../nbs/05b_black_box.ipynb #bbfdaa3d
 def _move(ball, d, share, rng): # a change -> another, with a new bump, ℓ2
     (rows, cols), (rows2, cols2) = _window(d, share, rng, 3), _window(d, share, rng, 3)
     old, rest = d[..., rows, cols], d.clone()
@@ -104,7 +108,8 @@ class Square(BlackBox):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 < self.p <= 1: raise ValueError(f"p = {self.p}: the share of the image that a square covers; give 0 < p <= 1, e.g. 0.8")
+        if not 0 < self.p <= 1:
+            raise ValueError(f"p = {self.p}: the share of the image that a square covers; give 0 < p <= 1, e.g. 0.8")
 
     def search(self, model, ball, t, clean): # yields the best it found
         rng, (begin, change) = torch.Generator().manual_seed(self.seed), SQUARES[self.norm]
@@ -134,19 +139,25 @@ class NES(BlackBox):
     def fewest(self): return self.samples + 2
 
     def __post_init__(self):
-        if self.samples < 2 or self.samples % 2: raise ValueError(f"samples = {self.samples}: they come in pairs; give an even number")
+        if self.samples < 2 or self.samples % 2:
+            raise ValueError(f"samples = {self.samples}: they come in pairs; give an even number")
         super().__post_init__()
-        if self.directions not in DIRECTIONS: raise ValueError(f"directions = {self.directions!r}: choose one of {', '.join(DIRECTIONS)}")
-        if not self.sigma > 0: raise ValueError(f"sigma = {self.sigma}: expected a positive number of pixel units, e.g. 1/255")
-        if self.step_size is not None and not self.step_size > 0: raise ValueError(f"step_size = {self.step_size}: expected a positive number of pixel units, e.g. eps/4, or None")
+        if self.directions not in DIRECTIONS:
+            raise ValueError(f"directions = {self.directions!r}: choose one of {', '.join(DIRECTIONS)}")
+        units = 'expected a positive number of pixel units, e.g.'
+        if not self.sigma > 0: raise ValueError(f"sigma = {self.sigma}: {units} 1/255")
+        if self.step_size is not None and not self.step_size > 0:
+            raise ValueError(f"step_size = {self.step_size}: {units} eps/4, or None")
         if self.rows < 1: raise ValueError(f"rows = {self.rows}: expected at least 1")
-        if not 0 <= self.momentum < 1: raise ValueError(f"momentum = {self.momentum}: expected a share, 0 or more and less than 1")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum = {self.momentum}: expected a share, 0 or more and less than 1")
 
     def label(self): return 'SPSA' if self.directions == 'rademacher' else 'NES'
 
     def slope(self, model, here, t, rng): # the estimate: (B, 3, H, W)
         total = 0
-        for u in DIRECTIONS[self.directions]((self.samples//2, *here.shape[1:]), rng).to(here).split(max(1, self.rows//(2*len(here)))):
+        directions = DIRECTIONS[self.directions]((self.samples//2, *here.shape[1:]), rng).to(here)
+        for u in directions.split(max(1, self.rows//(2*len(here)))):
             z = (here + self.sigma*torch.stack([u, -u])[:, :, None]).clamp(0, 1)
             v = self.value(model, z.flatten(0, 2), t.repeat(2*len(u))).view(2, len(u), -1)
             total = total + torch.einsum('nb,nchw->bchw', v[0] - v[1], u)
@@ -161,7 +172,10 @@ class NES(BlackBox):
             moved |= slope.any().item()
             here = ball.project(here + size*ball.direction(slope))
             yield here
-        if not moved: raise NoGradient(f"{self.name} could not move: all scores at {self.sigma:.3g} from the images were the same on both sides (a quantised or constant output). This is no robustness; give a larger sigma, or use Square")
+        if not moved:
+            raise NoGradient(f"{self.name} could not move: all scores at {self.sigma:.3g} from the images were "
+                             "the same on both sides (a quantised or constant output). This is no robustness; "
+                             "give a larger sigma, or use Square")
 
 # %% ../nbs/05b_black_box.ipynb #8ee22f04
 def SPSA(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
@@ -189,7 +203,8 @@ class ScoreBoundary(BlackBox):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.step > 0: raise ValueError(f"step = {self.step}: how far the boundary moves first; give a positive number, e.g. 0.01")
+        if not self.step > 0:
+            raise ValueError(f"step = {self.step}: how far the boundary moves first; give a positive number, e.g. 0.01")
 
     def label(self): return 'ScoreBoundary'
 
@@ -199,7 +214,8 @@ class ScoreBoundary(BlackBox):
     def search(self, model, ball, t, clean): # yields the image of which it knows that it reaches the last boundary
         rng, column = torch.Generator().manual_seed(self.seed), lambda v: v.view(-1, 1, 1, 1)
         todo = _blocks(ball.x.shape[1:], self.queries, rng).to(t.device)
-        channel, row, col = (torch.arange(n, device=t.device).view(s) for n, s in zip(ball.x.shape[1:], ((-1, 1, 1), (-1, 1), (-1,))))
+        axes = zip(ball.x.shape[1:], ((-1, 1, 1), (-1, 1), (-1,)))
+        channel, row, col = (torch.arange(n, device=t.device).view(shape) for n, shape in axes)
         at = lambda d: ball.project(ball.x + ball.eps*ball.direction(d))
         d, boundary, step = torch.zeros_like(ball.x), self.goal(clean, t), torch.full_like(clean, self.step)
         n, push = torch.zeros_like(clean, dtype=torch.long), torch.zeros_like(clean, dtype=torch.bool)
@@ -225,8 +241,10 @@ class Transfer(Attack):
                  surrogate:nn.Module, # the network that is attacked instead
                  attack:Attack, # of the surrogate; ε and all the rest are its own
                  name:str|None=None): # as shown in tables; None: from the attack and the surrogate
-        if not isinstance(attack, Attack) or isinstance(attack, Transfer): raise ValueError(f"attack = {attack!r}: expected an attack, e.g. PGD(1/255)")
-        self.__dict__.update({f.name: getattr(attack, f.name) for f in fields(Attack)}, surrogate=surrogate, attack=attack)
+        if not isinstance(attack, Attack) or isinstance(attack, Transfer):
+            raise ValueError(f"attack = {attack!r}: expected an attack, e.g. PGD(1/255)")
+        settings = {f.name: getattr(attack, f.name) for f in fields(Attack)}
+        self.__dict__.update(settings, surrogate=surrogate, attack=attack)
         self.__dict__.update(name=name or self.label())
 
     def label(self): return f'{self.attack.name} from {type(self.surrogate).__name__}'

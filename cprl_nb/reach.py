@@ -13,7 +13,7 @@ import torch.nn as nn
 from scipy.stats import rankdata
 from .attacks import APGD, PGD, Attack, Ball, NoGradient, check_inputs, frozen, scores
 
-# %% ../nbs/05c_reach.ipynb #d1415110
+# %% ../nbs/05c_reach.ipynb #fe27443a
 def interval_attacks(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
                      norm:str='linf', # one of `attacks.NORMS`
                      seed:int=0 # of all that is random
@@ -21,6 +21,7 @@ def interval_attacks(eps:float|torch.Tensor=1/255, # radius of the ball, pixel u
     "The attacks of a stability interval"
     return [APGD(eps, 20, norm=norm, seed=seed), PGD(eps, 10, samples=4, norm=norm, seed=seed)]
 
+# %% ../nbs/05c_reach.ipynb #fb9c151e
 @dataclass
 class Interval:
     "How far attacks brought the scores of a batch"
@@ -30,6 +31,7 @@ class Interval:
     x_low:torch.Tensor # images with the lowest scores (B, 3, H, W)
     x_high:torch.Tensor # images with the highest scores (B, 3, H, W)
 
+# %% ../nbs/05c_reach.ipynb #d1415110
 def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
               x:torch.Tensor, # images (B, 3, H, W), [0, 1]
               attacks:list|None=None # what is tried, in both directions; None: `interval_attacks()`
@@ -43,8 +45,8 @@ def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
         clean = scores(model, x)
         found = Interval(clean, clean.clone(), clean.clone(), x.clone(), x.clone())
         for attack in attacks:
-            for way, sign in (('low', -1), ('high', 1)):
-                try: z = attack.aiming('lower' if sign < 0 else 'raise')(model, x, y)
+            for way, objective, sign in (('low', 'lower', -1), ('high', 'raise', 1)):
+                try: z = attack.aiming(objective)(model, x, y)
                 except NoGradient as e:
                     failed = e
                     continue
@@ -54,7 +56,7 @@ def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not moved: raise failed
     return found
 
-# %% ../nbs/05c_reach.ipynb #37db5ab8
+# %% ../nbs/05c_reach.ipynb #8a6d5f77
 def correlations(a, # values (N,)
                  s # several sets of values (M, N)
     ) -> np.ndarray: # (M,), in [-1, 1]; 0 for a constant
@@ -62,6 +64,15 @@ def correlations(a, # values (N,)
     s, a = s - s.mean(1, keepdims=True), a - a.mean()
     return s@a/np.maximum(np.linalg.norm(s, axis=1)*np.linalg.norm(a), 1e-30)
 
+# %% ../nbs/05c_reach.ipynb #876197c3
+def _starts(low, high, y, ranks): # (M, N): the cuts, and lines from a down to b
+    centres = np.unique(np.quantile(y, np.linspace(0, 1, 101), method='nearest'))
+    cuts = [np.where(y >= c, low, high) for c in centres] + [low, high]
+    ends = np.quantile(np.concatenate([low, high]), np.linspace(0, 1, 7))
+    lines = [np.clip(a + (b - a)*(ranks - 1)/max(len(y) - 1, 1), low, high) for a in ends for b in ends if b < a]
+    return np.stack(cuts + lines)
+
+# %% ../nbs/05c_reach.ipynb #37db5ab8
 def worst_targets(low, # lowest scores that can be reached (N,)
                   high, # highest scores (N,)
                   y, # true scores (N,), [0, 1]
@@ -71,13 +82,12 @@ def worst_targets(low, # lowest scores that can be reached (N,)
     ) -> np.ndarray: # (N,), within the intervals
     "Scores within the intervals that wreck a set's SROCC and MSE"
     low, high, y = (np.asarray(v, dtype=float) for v in (low, high, y))
-    if not low.shape == high.shape == y.shape or not len(y) or not (low <= high).all(): raise ValueError(f"low of shape {low.shape}, high {high.shape}, y {y.shape}: expected three of (N,), with low <= high")
-    ry = rankdata(y)
-    cost = lambda t: correlations(ry, rankdata(t, axis=1)) - weight*np.square(t - y).mean(1)
-    cuts = [np.where(y >= c, low, high) for c in np.unique(np.quantile(y, np.linspace(0, 1, 101), method='nearest'))] + [low, high]
-    ends = np.quantile(np.concatenate([low, high]), np.linspace(0, 1, 7))
-    lines = [np.clip(a + (b - a)*(ry - 1)/max(len(y) - 1, 1), low, high) for a in ends for b in ends if b < a]
-    starts = np.stack(cuts + lines)
+    if not low.shape == high.shape == y.shape or not len(y) or not (low <= high).all():
+        raise ValueError(f"low of shape {low.shape}, high {high.shape}, y {y.shape}: "
+                         "expected three of (N,), with low <= high")
+    ranks = rankdata(y)
+    cost = lambda t: correlations(ranks, rankdata(t, axis=1)) - weight*np.square(t - y).mean(1)
+    starts = _starts(low, high, y, ranks)
     t = starts[cost(starts).argmin()].copy()
     best = cost(t[None])[0]
     for _ in range(sweeps):
@@ -90,7 +100,7 @@ def worst_targets(low, # lowest scores that can be reached (N,)
         if best > before - 1e-9: break
     return t
 
-# %% ../nbs/05c_reach.ipynb #0e819d6d
+# %% ../nbs/05c_reach.ipynb #01e02396
 @dataclass(frozen=True)
 class SMA:
     "SROCC-MSE attack on a set (Yang et al. 2024): choose the worst scores, then reach them"
@@ -101,9 +111,11 @@ class SMA:
     name:str='SMA' # as shown in tables
 
     def __post_init__(self):
-        if any(torch.is_tensor(a.eps) for a in self.attacks): raise ValueError("attacks with an eps for each image: SMA takes one radius for the set")
+        if any(torch.is_tensor(a.eps) for a in self.attacks):
+            raise ValueError("attacks with an eps for each image: SMA takes one radius for the set")
         if not self.attacks: raise ValueError("attacks = (): SMA needs at least one to find how far scores go")
-        if len({(a.eps, a.norm, a.rounded) for a in self.attacks}) > 1: raise ValueError("attacks with different balls: give all of them the same eps, norm and rounded")
+        if len({(a.eps, a.norm, a.rounded) for a in self.attacks}) > 1:
+            raise ValueError("attacks with different balls: give all of them the same eps, norm and rounded")
 
     whole_set = True  # a batch is a set
 
@@ -111,7 +123,8 @@ class SMA:
     def eps(self): return self.attacks[0].eps
 
     def about(self): # the columns of a table that say which attack it is
-        return dict(attack=self.name, objective='SROCC and MSE', eps=self.attacks[0].eps, steps=sum(a.about()['steps'] for a in self.attacks), restarts=1)
+        steps = sum(a.about()['steps'] for a in self.attacks)
+        return dict(attack=self.name, objective='SROCC and MSE', eps=self.eps, steps=steps, restarts=1)
 
     @torch.no_grad()
     def __call__(self,
@@ -123,12 +136,15 @@ class SMA:
         found = [stability(model, part, list(self.attacks)) for part in x.split(self.rows)]
         low, high = (torch.cat([getattr(f, way) for f in found]) for way in ('low', 'high'))
         t = torch.from_numpy(worst_targets(low.double().cpu(), high.double().cpu(), y.cpu(), self.weight)).to(x)
-        with frozen(model): return torch.cat([self.reach(model, f, a, b) for f, a, b in zip(found, t.split(self.rows), x.split(self.rows))])
+        parts = zip(found, t.split(self.rows), x.split(self.rows))
+        with frozen(model): return torch.cat([self.reach(model, *part) for part in parts])
 
     def reach(self, model, found, t, x): # images between the ends whose scores are nearest to t
-        ball = Ball(x, self.attacks[0].eps, self.attacks[0].norm)
+        ball = Ball(x, self.eps, self.attacks[0].norm)
         left, right = torch.zeros_like(t), torch.ones_like(t)
-        best, miss = torch.where(((found.low - t).abs() <= (found.high - t).abs()).view(-1, 1, 1, 1), found.x_low, found.x_high), torch.minimum((found.low - t).abs(), (found.high - t).abs())
+        from_low, from_high = (found.low - t).abs(), (found.high - t).abs()
+        best = torch.where((from_low <= from_high).view(-1, 1, 1, 1), found.x_low, found.x_high)
+        miss = torch.minimum(from_low, from_high)
         for _ in range(self.halvings):
             middle = (left + right)/2
             z = torch.lerp(found.x_low, found.x_high, middle.view(-1, 1, 1, 1))
