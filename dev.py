@@ -81,6 +81,8 @@ def run(names, flags):
         def skipped(c):
             said = directives[c.id] if c.cell_type == 'code' else {}
             return c.cell_type != 'code' or skip & said.keys() or said.get('eval:') == ['false']
+        for c in nb.cells:
+            if not skipped(c): c.outputs = []  # a cell that shows nothing any more would keep what it showed
         os.chdir(path.parent)
         start = time.time()
         shell = CaptureShell(path)

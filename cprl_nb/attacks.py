@@ -529,7 +529,7 @@ def _check_pgd(a): # the settings of a `PGD`
     if a.momentum < 0 or a.momentum and a.schedule == 'auto':
         raise ValueError(f"momentum = {a.momentum}: expected 0 or more, "
                          "and 0 with the schedule auto, which has its own")
-    if min(a.steps, a.restarts, a.samples, a.rows or 1) < 1:
+    if min(a.steps, a.restarts, a.samples, 1 if a.rows is None else a.rows) < 1:
         raise ValueError(f"steps = {a.steps}, restarts = {a.restarts}, samples = {a.samples}, rows = {a.rows}: "
                          "expected at least 1")
 
