@@ -31,16 +31,19 @@ METRICS = {'SROCC': lambda t, s: srocc(t.raw, s),
            'MSE':   lambda t, s: float(np.mean((t.quality - s)**2)),
            'std':   lambda t, s: float(np.std(s))}
 
-# %% ../nbs/07_evaluation.ipynb #ea74e40a
+# %% ../nbs/07_evaluation.ipynb #62ac918f
 def resample(table:pd.DataFrame, # with a column scene
              draws:int=500, # bootstrap samples
              seed:int=0 # of the draws
     ) -> list: # of index arrays; empty with fewer than ten scenes
     "Draws of scenes"
     groups = list(table.groupby('scene').indices.values())
+    if len(groups) < 10: return []
     rng = np.random.default_rng(seed)
-    return [np.concatenate([groups[g] for g in rng.integers(len(groups), size=len(groups))]) for _ in range(draws*(len(groups) >= 10))]
+    drawn = [rng.integers(len(groups), size=len(groups)) for _ in range(draws)]
+    return [np.concatenate([groups[g] for g in picked]) for picked in drawn]
 
+# %% ../nbs/07_evaluation.ipynb #ea74e40a
 def interval(values, # one for each draw (draws, ...)
     ) -> tuple: # low and high end; NaN without draws
     "The middle 95 %"
@@ -56,7 +59,7 @@ def scene_interval(table:pd.DataFrame, # with the columns of a set
     values = table[['raw', 'quality']]
     return interval([METRICS[metric](values.iloc[i], scores[i]) for i in resample(table, draws, seed)])
 
-# %% ../nbs/07_evaluation.ipynb #2f5a4ed4
+# %% ../nbs/07_evaluation.ipynb #f9cb64e1
 def worst_scores(scores:np.ndarray, # (attacks, N)
                  quality, # true, in [0, 1], (N,)
                  centre:float=.5 # where good begins, in [0, 1]
@@ -64,9 +67,20 @@ def worst_scores(scores:np.ndarray, # (attacks, N)
     "For each image the score that is furthest from its own end of the scale"
     return np.where(np.asarray(quality) >= centre, scores.min(0), scores.max(0))
 
-# %% ../nbs/07_evaluation.ipynb #f9e98fa6
-RESULT_COLUMNS = ['model', 'weights', 'dataset', 'score', 'split', 'seed', 'size', 'attack', 'objective', 'eps', 'steps', 'restarts', 'n', 'metric', 'value', 'low', 'high']
+# %% ../nbs/07_evaluation.ipynb #0a2eb275
+RESULT_COLUMNS = ['model', 'weights', 'dataset', 'score', 'split', 'seed', 'size', 'attack', 'objective', 'eps',
+                  'steps', 'restarts', 'n', 'metric', 'value', 'low', 'high']
 
+def _rows(images, s, intervals, about): # a row for each measure; s: scores (N,), or None where nothing was measured
+    t, rows = images.data.table, []
+    about = about | dict(dataset=images.data.name, score=images.data.score, size=images.size, n=len(images))
+    for metric, f in METRICS.items():
+        value = np.nan if s is None else f(t, s)
+        low, high = scene_interval(t, s, metric) if intervals and s is not None else (np.nan, np.nan)
+        rows.append(dict(about, metric=metric, value=value, low=low, high=high))
+    return rows
+
+# %% ../nbs/07_evaluation.ipynb #f9e98fa6
 def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
              images:Images, # test images
              attacks:list, # of PGD or FGSM
@@ -77,31 +91,36 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
              progress:bool=True # show a bar
     ) -> pd.DataFrame: # long form, with `RESULT_COLUMNS`
     "Measure a model, clean and under attack"
-    if worst and len(eps := {a.eps for a in attacks}) > 1: raise ValueError(f"attacks with eps = {', '.join(f'{e:g}' for e in sorted(eps))}: their worst case has no one bound; give those of one eps")
-    rows, found, table = [], [], images.data.table
-    def add(s, **how): # s: scores, or None
-        for metric, f in METRICS.items():
-            value, (low, high) = (np.nan, (np.nan, np.nan)) if s is None else (f(table, s), scene_interval(table, s, metric) if intervals else (np.nan, np.nan))
-            rows.append({**about, **how, 'dataset': images.data.name, 'score': images.data.score, 'size': images.size, 'n': len(images), 'metric': metric, 'value': value, 'low': low, 'high': high})
-    for attack in tqdm([None, *attacks], desc=f"evaluating {about.get('model', '')}", unit='attack', disable=not progress):
-        try: s = predict(model, images, attack, batch_size)
+    if worst and len(eps := sorted({a.eps for a in attacks})) > 1:
+        raise ValueError(f"attacks with eps = {', '.join(f'{e:g}' for e in eps)}: "
+                         "their worst case has no one bound; give those of one eps")
+    rows, found = [], []
+    bar = dict(desc=f"evaluating {about.get('model', '')}", unit='attack', disable=not progress)
+    for attack in tqdm([None, *attacks], **bar):
+        how = dict(attack='clean', eps=0.) if attack is None else attack.about()
+        try:
+            s = predict(model, images, attack, batch_size)
+            found.append(s)
         except NoGradient as e:
             warnings.warn(f'{e}; its values are left empty')
             s = None
-        else: found.append(s)
-        add(s, **(dict(attack='clean', eps=0.) if attack is None else attack.about()))
-    if worst and attacks: add(worst_scores(np.stack(found), table.quality), attack='worst', objective='reflection', eps=attacks[0].eps)
+        rows += _rows(images, s, intervals, about | how)
+    if worst and attacks:
+        s = worst_scores(np.stack(found), images.data.table.quality)
+        rows += _rows(images, s, intervals, about | dict(attack='worst', objective='reflection', eps=attacks[0].eps))
     return pd.DataFrame(rows).reindex(columns=RESULT_COLUMNS)
 
-# %% ../nbs/07_evaluation.ipynb #ff0a480b
+# %% ../nbs/07_evaluation.ipynb #0f27debf
 def describe_attack(r # row of the long table
     ) -> str: # to print
     "An attack's name with its settings, e.g. PGD-10 1/255"
     if r.attack == 'clean': return 'clean'
     size = f'{r.eps:g}' if 'ℓ2' in r.attack else f'{r.eps*255:g}/255'
     kind, *more = r.attack.split()
-    return ' '.join([f"{kind}{f'-{int(r.steps)}' if r.steps > 1 else ''}", *more, size]) + (f" ×{int(r.restarts)}" if r.restarts > 1 else '')
+    if r.steps > 1: kind += f'-{int(r.steps)}'
+    return ' '.join([kind, *more, size]) + (f' ×{int(r.restarts)}' if r.restarts > 1 else '')
 
+# %% ../nbs/07_evaluation.ipynb #b3095ef9
 def paper_table(results:pd.DataFrame, # long form
                 metrics:tuple=tuple(METRICS) # which
     ) -> pd.DataFrame: # rows: models; columns: what they were tested on, then (attack, metric)
@@ -112,8 +131,10 @@ def paper_table(results:pd.DataFrame, # long form
     about = ['weights', 'dataset', 'score', 'n'] + [c for c in ('split', 'seed', 'size') if r[c].nunique() > 1]
     wide = r.pivot(index=['model', *about], columns=['attack', 'metric'], values='value')  # refuses duplicates
     wide = wide[list(dict.fromkeys(zip(r.attack, r.metric)))]
-    return wide.reindex(dict.fromkeys(wide.index[wide.index.get_indexer(pd.MultiIndex.from_frame(r[['model', *about]]))])).reset_index(level=about)
+    at = wide.index.get_indexer(pd.MultiIndex.from_frame(r[['model', *about]])) # in the order of the long table
+    return wide.reindex(dict.fromkeys(wide.index[at])).reset_index(level=about)
 
+# %% ../nbs/07_evaluation.ipynb #ece11f48
 def to_markdown(df:pd.DataFrame, # any table
                 digits:int=3 # after the decimal point
     ) -> str: # a pipe table
@@ -124,6 +145,7 @@ def to_markdown(df:pd.DataFrame, # any table
     lines = [head, ['---']*len(head), *([cell(v) for v in row] for row in df.itertuples(index=False))]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
+# %% ../nbs/07_evaluation.ipynb #ff0a480b
 def save_results(results:pd.DataFrame, # long form
                  folder:str|Path, # where table.csv and table.md go
                  note:str='', # a sentence below the markdown table
@@ -131,4 +153,5 @@ def save_results(results:pd.DataFrame, # long form
     ):
     "Write the long table as CSV and the paper's view of it as markdown"
     with atomic(Path(folder)/'table.csv') as p: results.to_csv(p, index=False)
-    write_text(Path(folder)/'table.md', to_markdown(paper_table(results if shown is None else shown)) + f'\n\n{note}\n')
+    table = to_markdown(paper_table(results if shown is None else shown))
+    write_text(Path(folder)/'table.md', f'{table}\n\n{note}\n')
