@@ -68,9 +68,10 @@ def _photo(ax, x, title, fontsize=8): # (3, H, W)
     ax.axis('off')
 
 # %% ../nbs/09_interpretation.ipynb #471fd95e
-def _attacked(attack, model, x, y, batch_size=32): # (N, 3, H, W) and (N,) -> (N, 3, H, W), on the CPU
-    device, batches = device_of(model), zip(x.split(batch_size), y.split(batch_size))
-    return torch.cat([attack(model, a.to(device), b.to(device)).cpu() for a, b in batches])
+def _attacked(attack, model, x, y): # one image (3, H, W), on the CPU as x is, and its score
+    device = device_of(model)
+    y = torch.tensor([y], dtype=x.dtype, device=device)
+    return attack(model, x[None].to(device), y)[0].cpu()
 
 # %% ../nbs/09_interpretation.ipynb #f673395d
 def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in evaluation mode
@@ -83,7 +84,7 @@ def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in eva
     gain = round(0.5/attack.eps)
     fig, axs = plt.subplots(len(models), 3, figsize=(8, 3.1*len(models)), squeeze=False)
     for row, (name, model) in zip(axs, models.items()):
-        x_adv, = _attacked(attack, model, x[None], torch.tensor([y], dtype=x.dtype))
+        x_adv = _attacked(attack, model, x, y)
         with torch.no_grad(): before, after = model(torch.stack([x, x_adv]).to(device_of(model))).tolist()
         _photo(row[0], x, f'{name}: {before:.3f}', 9)
         _photo(row[1], x_adv, f'{attack.name}, ε = {attack.eps*255:g}/255: {after:.3f}', 9)
@@ -315,8 +316,9 @@ def channel_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     (x, y, _), tables = stacked(data), []
     fig, axs = plt.subplots(1, len(models), figsize=(4*len(models), 2.8), squeeze=False)
     for ax, (name, model) in zip(axs[0], models.items()):
-        where = layer or middle_layer(model, x[:1])
-        x_adv = _attacked(attack, model, x, y, batch_size)
+        device, where = device_of(model), layer or middle_layer(model, x[:1])
+        batches = zip(x.split(batch_size), y.split(batch_size))
+        x_adv = torch.cat([attack(model, a.to(device), b.to(device)) for a, b in batches])
         natural, attacked = (channel_magnitudes(model, z, where, batch_size) for z in (x, x_adv))
         t = _channel_table(natural, attacked, model=name, layer=where)
         tables.append(t)
@@ -396,8 +398,7 @@ def _as_map(t, size): # the table of `occlusion` -> (H, W): mean over the square
 def _occlusions(models, x, y, attack, settings): # of the photo and of the attacked photo, under each network
     tables = []
     for name, model in models.items():
-        x_adv, = _attacked(attack, model, x[None], torch.tensor([y], dtype=x.dtype))
-        for image, z in dict(natural=x, attacked=x_adv).items():
+        for image, z in dict(natural=x, attacked=_attacked(attack, model, x, y)).items():
             with frozen(model), torch.no_grad(): s = scores(model, z[None].to(device_of(model))).item()
             tables.append(occlusion(model, z, **settings).assign(model=name, image=image, score=s))
     return pd.concat(tables, ignore_index=True)[['model', 'image', 'score', 'top', 'left', 'side', 'change']]
