@@ -130,9 +130,9 @@ def activations(model:nn.Module, # any network whose activations are modules
         rows.append(row | (_let_through(m, f, y) if isinstance(m, ChannelActivation) else {}))
     with watched(model, names, see), frozen(model), torch.no_grad(): scores(model, x.to(device_of(model)))
     if not rows:
-        raise ValueError(f"{type(model).__name__}: no activation is a module ("
-                         f"{', '.join(k.__name__ for k in ACTIVATIONS)}), and functional ones, as F.relu, cannot be seen; "
-                         "name other modules with layer = …")
+        kinds = ', '.join(k.__name__ for k in ACTIVATIONS)
+        raise ValueError(f"{type(model).__name__}: no activation is a module ({kinds}), and functional ones, as F.relu, "
+                         "cannot be seen; name other modules with layer = …")
     return pd.DataFrame(rows).reindex(columns=['module', 'kind', 'channels', 'height', 'width', 'open', 'kept'])
 
 # %% ../nbs/09_interpretation.ipynb #f004bbea
@@ -331,6 +331,15 @@ def channel_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     fig.tight_layout()
     return pd.concat(tables, ignore_index=True), fig
 
+# %% ../nbs/09_interpretation.ipynb #292fef6d
+def _curves(ax, mine, colour): # the rows of one model: a line for each attack
+    clean = mine[mine.attack == 'clean'].value.iloc[0]
+    for (attack, steps), line in mine[mine.attack != 'clean'].groupby(['attack', 'steps'], sort=False):
+        line = line.sort_values('eps')
+        label = f'{line.model.iloc[0]}, {attack}' + (f'-{int(steps)}' if steps > 1 else '')
+        style = '--' if attack == 'FGSM' else '-'
+        ax.plot([0, *line.eps*255], [clean, *line.value], style, marker='.', color=colour, label=label)
+
 # %% ../nbs/09_interpretation.ipynb #3be3a47f
 def eps_figure(results:pd.DataFrame, # long form
                metric:str='SROCC' # which measure
@@ -338,13 +347,7 @@ def eps_figure(results:pd.DataFrame, # long form
     "A measure against the attack's ε (Fig. 6)"
     r = results[results.metric == metric]
     fig, ax = plt.subplots(figsize=(6.4, 3.6))
-    for i, (name, mine) in enumerate(r.groupby('model', sort=False)):
-        clean = mine[mine.attack == 'clean'].value.iloc[0]
-        for (attack, steps), line in mine[mine.attack != 'clean'].groupby(['attack', 'steps'], sort=False):
-            line = line.sort_values('eps')
-            style, label = '--' if attack == 'FGSM' else '-', f'-{int(steps)}' if steps > 1 else ''
-            ax.plot([0, *line.eps*255], [clean, *line.value], style, marker='.', color=f'C{i}',
-                    label=f'{name}, {attack}{label}')
+    for i, (_, mine) in enumerate(r.groupby('model', sort=False)): _curves(ax, mine, f'C{i}')
     ax.axhline(0, color='k', lw=.5)
     ax.set(xlabel='ε (8-bit steps)', ylabel=f'{metric}, {int(r.n.iloc[0])} images\n{r.score.iloc[0]}')
     ax.legend(fontsize=8)
@@ -484,8 +487,8 @@ def mask_figure(model:nn.Module, # a network with channel activations
     left.set(xlabel='share of the channels, by mean M', ylabel='mean M', ylim=(-.03, 1.03))
     left.legend(fontsize=6)
     right.plot(part.M, part.carries, '.', ms=4)
-    right.set(xlabel=f'mean M of a channel of {name}', ylabel='carries (score)')
-    right.set_title(f'SROCC {agreement(part).srocc[0]:.2f}')
+    right.set(xlabel=f'mean M of a channel of {name}', ylabel='carries (score)',
+              title=f'SROCC {agreement(part).srocc[0]:.2f}')
     fig.tight_layout()
     return t, fig
 
