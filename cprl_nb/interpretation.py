@@ -122,8 +122,7 @@ def activations(model:nn.Module, # any network whose activations are modules
                 x:torch.Tensor # a few images (B, 3, H, W), [0, 1]
     ) -> pd.DataFrame: # module, kind, channels, height, width; open and kept, shares, of channel activations
     "Every activation of a network, in the order of the calls"
-    names = [n for n, m in model.named_modules() if isinstance(m, ACTIVATIONS)]
-    rows = []
+    names, rows = [n for n, m in model.named_modules() if isinstance(m, ACTIVATIONS)], []
     def see(name, m, f, y):
         K, H, W = (*f.shape[1:], 1, 1)[:3]
         row = dict(module=name, kind=type(m).__name__, channels=K, height=H, width=W)
@@ -131,8 +130,8 @@ def activations(model:nn.Module, # any network whose activations are modules
     with watched(model, names, see), frozen(model), torch.no_grad(): scores(model, x.to(device_of(model)))
     if not rows:
         kinds = ', '.join(k.__name__ for k in ACTIVATIONS)
-        raise ValueError(f"{type(model).__name__}: no activation is a module ({kinds}), and functional ones, as F.relu, "
-                         "cannot be seen; name other modules with layer = …")
+        raise ValueError(f"{type(model).__name__}: no activation is a module ({kinds}), and functional ones, as "
+                         "F.relu, cannot be seen; name other modules with layer = …")
     return pd.DataFrame(rows).reindex(columns=['module', 'kind', 'channels', 'height', 'width', 'open', 'kept'])
 
 # %% ../nbs/09_interpretation.ipynb #f004bbea
