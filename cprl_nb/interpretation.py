@@ -22,7 +22,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 from tqdm.auto import tqdm
-from .attacks import FGSM, OBJECTIVES, Attack, NoGradient, PGD, check_inputs, device_of, frozen, gradient, scores
+
+# %% ../nbs/09_interpretation.ipynb #a8417fc7
+from .attacks import (FGSM, OBJECTIVES, Attack, NoGradient, PGD, check_inputs, device_of, frozen, gradient,
+                             scores)
 from .data import atomic, write_text
 from .pns import InterventionActivation
 from .soft_rank import ChannelActivation
@@ -36,25 +39,41 @@ def stacked(data:Images|tuple # a set, or images (N, 3, H, W) and scores (N,), b
     "What the pictures are drawn of"
     if isinstance(data, Images):
         names = [Path(p).name for p in data.paths]
-        return *map(torch.stack, zip(*(data[i] for i in range(len(data))))), names if len({*names}) == len(names) else [*map(str, data.paths)]
+        if len({*names}) < len(names): names = [*map(str, data.paths)]
+        x, y = map(torch.stack, zip(*(data[i] for i in range(len(data)))))
+        return x, y, names
     check_inputs(*data)
     return *data, [f'image {i}' for i in range(len(data[0]))]
 
+# %% ../nbs/09_interpretation.ipynb #b9353a95
 def spread(images:Images, # a set
            n:int # how many
     ) -> Images: # from the worst to the best
     "A few images of a set, evenly over the order of their quality"
     order = images.data.table.quality.argsort(kind='stable').to_numpy()
     rows = order[np.linspace(0, len(order) - 1, min(n, len(order))).round().astype(int)]
-    return Images(replace(images.data, table=images.data.table.iloc[rows].reset_index(drop=True)), images.size, images.resize)
+    table = images.data.table.iloc[rows].reset_index(drop=True)
+    return Images(replace(images.data, table=table), images.size, images.resize)
 
+# %% ../nbs/09_interpretation.ipynb #bddc80f5
 def wrapped(name:str, # of a network
             width:int=28 # characters
     ) -> str: # on as many lines as it takes
     "A name that fits above a picture"
     return '\n'.join(textwrap.wrap(name.replace('_', ' '), width))
 
+def _photo(ax, x, title, fontsize=8): # (3, H, W)
+    ax.imshow(x.permute(1, 2, 0).cpu())
+    ax.set_title(title, fontsize=fontsize)
+    ax.axis('off')
+
 # %% ../nbs/09_interpretation.ipynb #471fd95e
+def _attacked(attack, model, x, y): # one image (3, H, W), on the CPU as x is, and its score
+    device = device_of(model)
+    y = torch.tensor([y], dtype=x.dtype, device=device)
+    return attack(model, x[None].to(device), y)[0].cpu()
+
+# %% ../nbs/09_interpretation.ipynb #f673395d
 def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in evaluation mode
                        x:torch.Tensor, # one image (3, H, W), [0, 1]
                        y:float, # its true score, [0, 1]
@@ -65,13 +84,11 @@ def adversarial_figure(models:dict, # name -> model (B, 3, H, W) -> (B,), in eva
     gain = round(0.5/attack.eps)
     fig, axs = plt.subplots(len(models), 3, figsize=(8, 3.1*len(models)), squeeze=False)
     for row, (name, model) in zip(axs, models.items()):
-        device = device_of(model)
-        x_adv = attack(model, x[None].to(device), torch.tensor([y], dtype=x.dtype, device=device))
-        with torch.no_grad(): before, after = model(torch.cat([x[None].to(device), x_adv])).tolist()
-        diff = x_adv[0].cpu() - x
-        titles = f'{name}: {before:.3f}', f'{attack.name}, ε = {attack.eps*255:g}/255: {after:.3f}', f'difference × {gain}'
-        for ax, im, title in zip(row, (x, x_adv[0].cpu(), (0.5 + gain*diff).clamp(0, 1)), titles):
-            ax.imshow(im.permute(1, 2, 0)); ax.set_title(title, fontsize=9); ax.axis('off')
+        x_adv = _attacked(attack, model, x, y)
+        with torch.no_grad(): before, after = model(torch.stack([x, x_adv]).to(device_of(model))).tolist()
+        _photo(row[0], x, f'{name}: {before:.3f}', 9)
+        _photo(row[1], x_adv, f'{attack.name}, ε = {attack.eps*255:g}/255: {after:.3f}', 9)
+        _photo(row[2], (0.5 + gain*(x_adv - x)).clamp(0, 1), f'difference × {gain}', 9)
     fig.suptitle(f'{score} of this photo: {y:.3f}', fontsize=10)
     fig.tight_layout(h_pad=2)
     return fig
@@ -84,60 +101,99 @@ def watched(model:nn.Module, # any network
     "Look at what flows through modules"
     parts = dict(model.named_modules())
     for n in names:
-        if n not in parts: raise ValueError(f"{type(model).__name__} has no module {n!r}; names like it: {', '.join(get_close_matches(n, parts, 5, .3)) or ', '.join([*parts][1:6])}")
+        if n in parts: continue
+        like = get_close_matches(n, parts, 5, .3) or [*parts][1:6]
+        raise ValueError(f"{type(model).__name__} has no module {n!r}; names like it: {', '.join(like)}")
     handles = [parts[n].register_forward_hook(lambda m, args, out, n=n: see(n, m, args[0], out)) for n in names]
     try: yield
     finally:
         for h in handles: h.remove()
 
-ACTIVATIONS = ChannelActivation, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish
+# %% ../nbs/09_interpretation.ipynb #0618a991
+ACTIVATIONS = (ChannelActivation, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish,
+               nn.Hardswish)
+
+def _let_through(m, f, y): # by a channel activation that f enters and y leaves
+    mass = f.clamp(min=0).sum().clamp(min=1e-12)
+    return dict(open=(m.mask(f) > .5).float().mean().item(), kept=(y.sum()/mass).item())
 
 # %% ../nbs/09_interpretation.ipynb #097f4626
 def activations(model:nn.Module, # any network whose activations are modules
                 x:torch.Tensor # a few images (B, 3, H, W), [0, 1]
-    ) -> pd.DataFrame: # module, kind, channels, height, width of what enters; open and kept, shares, for channel activations
+    ) -> pd.DataFrame: # module, kind, channels, height, width; open and kept, shares, of channel activations
     "Every activation of a network, in the order of the calls"
-    rows = []
+    names, rows = [n for n, m in model.named_modules() if isinstance(m, ACTIVATIONS)], []
     def see(name, m, f, y):
         K, H, W = (*f.shape[1:], 1, 1)[:3]
         row = dict(module=name, kind=type(m).__name__, channels=K, height=H, width=W)
-        if isinstance(m, ChannelActivation): row |= dict(open=(m.mask(f) > .5).float().mean().item(), kept=(y.sum()/f.clamp(min=0).sum().clamp(min=1e-12)).item())
-        rows.append(row)
-    names = [n for n, m in model.named_modules() if isinstance(m, ACTIVATIONS)]
+        rows.append(row | (_let_through(m, f, y) if isinstance(m, ChannelActivation) else {}))
     with watched(model, names, see), frozen(model), torch.no_grad(): scores(model, x.to(device_of(model)))
-    if not rows: raise ValueError(f"{type(model).__name__}: no activation is a module ({', '.join(k.__name__ for k in ACTIVATIONS)}), and functional ones, as F.relu, cannot be seen; name other modules with layer = …")
+    if not rows:
+        kinds = ', '.join(k.__name__ for k in ACTIVATIONS)
+        raise ValueError(f"{type(model).__name__}: no activation is a module ({kinds}), and functional ones, as "
+                         "F.relu, cannot be seen; name other modules with layer = …")
     return pd.DataFrame(rows).reindex(columns=['module', 'kind', 'channels', 'height', 'width', 'open', 'kept'])
 
-# %% ../nbs/09_interpretation.ipynb #3e711f91
-def _inside(ax, m, a): # the module and its row of the table
-    K, shape = a.channels, f'{a.channels} × {a.height} × {a.width}'
+# %% ../nbs/09_interpretation.ipynb #f004bbea
+def _sides(ax, t): # the table of `activations`
+    kinds = zip(t.kind, t.open.notna())
+    colours = ['C3' if kind == 'InterventionActivation' else 'C0' if gated else '0.8' for kind, gated in kinds]
+    ax.bar(t.index, t.height, color=colours)
+    for i in t.index[t.channels.diff() != 0]: ax.text(i, t.height[i]*1.05, t.channels[i], fontsize=7, ha='center')
+    ax.set_yscale('log', base=2)
+    ax.set(ylabel='side of the map', xticks=t.index, xlim=(-.7, len(t) - .3), ylim=(.7, t.height.max()*1.6))
+    ax.set_xticklabels(t.module, rotation=90, fontsize=6)
+
+# %% ../nbs/09_interpretation.ipynb #c7c4e21a
+def _steps(m, a): # the module and its row of the table -> where each step stands, and what it says
+    shape = f'{a.channels} × {a.height} × {a.width}'
     where = dict(position='at each position', mean='of the spatial means', magnitude='of the mean magnitudes')[m.scope]
-    steps = {0.: f'f\n{shape}', 1.5: f'rank among {K} channels\n{m.order}, {where}', 3.5: f'M = σ(rank − K/2 + {m.b:g} K)\n{a.open:.0%} above ½', 5.: 'f ⊙ M', 6.: f'ReLU\n{shape}'}
+    return {0.: f'f\n{shape}',
+            1.5: f'rank among {a.channels} channels\n{m.order}, {where}',
+            3.5: f'M = σ(rank − K/2 + {m.b:g} K)\n{a.open:.0%} above ½',
+            5.: 'f ⊙ M',
+            6.: f'ReLU\n{shape}'}
+
+# %% ../nbs/09_interpretation.ipynb #f1f24963
+def _inside(ax, m, a): # the module and its row of the table
+    arrow = dict(arrowstyle='-|>', color='0.4')
+    steps = _steps(m, a)
     for (at, text), to in zip(steps.items(), [*list(steps)[1:], 6.9]):
-        ax.annotate('', (to, 0), (at, 0), arrowprops=dict(arrowstyle='-|>', color='0.4'))
+        ax.annotate('', (to, 0), (at, 0), arrowprops=arrow)
         ax.text(at, 0, text, ha='center', va='center', fontsize=8, bbox=dict(boxstyle='round', fc='w', ec='C0'))
-    ax.annotate('', (5, .25), (0, .25), arrowprops=dict(arrowstyle='-|>', color='0.4', connectionstyle='arc3,rad=-.25'))
+    ax.annotate('', (5, .25), (0, .25), arrowprops=arrow | dict(connectionstyle='arc3,rad=-.25'))
     if isinstance(m, InterventionActivation):
-        ax.annotate(f'in training, for the game: c ({m.c}) or s ({m.s}) of Eq. 13 in its place', (5, -.2), (5, -.9), ha='center', fontsize=8, color='C3', arrowprops=dict(arrowstyle='-|>', color='C3'))
-    ax.set(xlim=(-.6, 7), ylim=(-1.2, 1.5)); ax.axis('off')
+        ax.annotate(f'in training, for the game: c ({m.c}) or s ({m.s}) of Eq. 13 in its place', (5, -.2), (5, -.9),
+                    ha='center', fontsize=8, color='C3', arrowprops=arrow | dict(color='C3'))
+    ax.set(xlim=(-.6, 7), ylim=(-1.2, 1.5))
+    ax.axis('off')
     ax.set_title(f'inside {a.module}: {a.kept:.0%} of the positive mass of f goes through', fontsize=9)
 
+# %% ../nbs/09_interpretation.ipynb #3e711f91
 def module_figure(model:nn.Module, # any network whose activations are modules
                   x:torch.Tensor # a few images (B, 3, H, W), [0, 1]
     ) -> tuple: # (the table of `activations`, figure)
     "Where the channel activations are, and what flows (Fig. 2)"
     t = activations(model, x)
-    gated = t.open.notna()
-    fig, axs = plt.subplots(1 + gated.any(), 1, figsize=(max(8, .22*len(t)), 5.2 if gated.any() else 3), squeeze=False)
-    ax = axs[0, 0]
-    ax.bar(t.index, t.height, color=['C3' if k == 'InterventionActivation' else 'C0' if g else '0.8' for k, g in zip(t.kind, gated)])
-    for i in t.index[t.channels.diff() != 0]: ax.text(i, t.height[i]*1.05, t.channels[i], fontsize=7, ha='center')
-    ax.set_yscale('log', base=2)
-    ax.set(ylabel='side of the map', xticks=t.index, xlim=(-.7, len(t) - .3), ylim=(.7, t.height.max()*1.6), title=f'{type(model).__name__}: {gated.sum()} of {len(t)} activations look at ranks')
-    ax.set_xticklabels(t.module, rotation=90, fontsize=6)
-    if gated.any(): _inside(axs[1, 0], model.get_submodule(t.module[gated].iloc[-1]), t[gated].iloc[-1])
+    gated = t[t.open.notna()]
+    size = max(8, .22*len(t)), 5.2 if len(gated) else 3
+    fig, axs = plt.subplots(1 + (len(gated) > 0), 1, figsize=size, squeeze=False)
+    _sides(axs[0, 0], t)
+    axs[0, 0].set_title(f'{type(model).__name__}: {len(gated)} of {len(t)} activations look at ranks')
+    if len(gated): _inside(axs[1, 0], model.get_submodule(gated.module.iloc[-1]), gated.iloc[-1])
     fig.tight_layout()
     return t, fig
+
+# %% ../nbs/09_interpretation.ipynb #3b5efed4
+def _fgsm_direction(model, x, y, name): # (3, H, W): the signs of the gradient
+    u = gradient(model, x[None], y[None], OBJECTIVES['reflection'])[1][0].sign()
+    if u.any(): return u
+    raise NoGradient(f"{name}: the gradient of {type(model).__name__} is zero there, so FGSM has no direction. "
+                     "This is no robustness")
+
+def _on_plane(model, x, u, v, ab, batch_size): # scores of x + (a u + b v)/255, for each row (a, b)
+    points = (p.to(x).T.reshape(2, -1, 1, 1, 1) for p in ab.split(batch_size))
+    return torch.cat([scores(model, (x + (a*u + b*v)/255).clamp(0, 1)) for a, b in points])
 
 # %% ../nbs/09_interpretation.ipynb #0b76c210
 def landscape(model:nn.Module, # (B, 3, H, W) -> (B,)
@@ -148,18 +204,18 @@ def landscape(model:nn.Module, # (B, 3, H, W) -> (B,)
               batch_size:int=32 # images in a batch
     ) -> pd.DataFrame: # image, fgsm, random (8-bit steps), score
     "Scores over the plane of the FGSM direction and a random one"
-    if not 0 < span <= 127: raise ValueError(f"span = {span:g}: give the plane's half width in 8-bit steps, more than 0 and at most 127")
-    if n < 3 or n % 2 == 0: raise ValueError(f"n = {n}: expected an odd number from 3, so that the image itself is a point")
+    if not 0 < span <= 127: raise ValueError(f"span = {span:g}: give a half width in 8-bit steps, above 0, at most 127")
+    if n < 3 or n % 2 == 0: raise ValueError(f"n = {n}: expected an odd number from 3, so that the image is a point")
     (x, y, names), device, found = stacked(data), device_of(model), []
     steps = torch.linspace(-span, span, n, dtype=torch.float64)
     ab = torch.cartesian_prod(steps, steps)
-    v = (2.*torch.randint(2, x.shape[1:], generator=torch.Generator().manual_seed(seed)) - 1).to(x).to(device)
+    signs = 2.*torch.randint(2, x.shape[1:], generator=torch.Generator().manual_seed(seed)) - 1
+    v = signs.to(x).to(device)
     with frozen(model), torch.no_grad():
         for xi, yi, name in zip(x.to(device), y.to(device), names):
-            u = gradient(model, xi[None], yi[None], OBJECTIVES['reflection'])[1][0].sign()
-            if not u.any(): raise NoGradient(f"{name}: the gradient of {type(model).__name__} is zero there, so FGSM has no direction. This is no robustness")
-            s = torch.cat([scores(model, (xi + (a*u + b*v)/255).clamp(0, 1)) for a, b in (p.to(xi).T.reshape(2, -1, 1, 1, 1) for p in ab.split(batch_size))])
-            found.append(pd.DataFrame(dict(image=name, fgsm=ab[:, 0], random=ab[:, 1], score=s.cpu())))
+            u = _fgsm_direction(model, xi, yi, name)
+            s = _on_plane(model, xi, u, v, ab, batch_size).cpu()
+            found.append(pd.DataFrame(dict(image=name, fgsm=ab[:, 0], random=ab[:, 1], score=s)))
     return pd.concat(found, ignore_index=True)
 
 # %% ../nbs/09_interpretation.ipynb #2b88d8f3
@@ -169,14 +225,23 @@ def relief(table:pd.DataFrame # of `landscape`, and a column model if there are 
     keys, rows = [k for k in ('model', 'image') if k in table], []
     for key, t in table.groupby(keys, sort=False):
         grid = t.pivot(index='fgsm', columns='random', values='score').to_numpy()
-        bends, mid = np.concatenate([np.diff(grid, 2, axis=k).ravel() for k in (0, 1)]), len(grid)//2
-        rows.append(dict(zip(keys, key)) | dict(score=grid[mid, mid], range=np.ptp(grid), along_fgsm=np.ptp(grid[:, mid]), along_random=np.ptp(grid[mid]), roughness=np.sqrt((bends**2).mean())))
+        mid = len(grid)//2
+        ranges = dict(range=np.ptp(grid), along_fgsm=np.ptp(grid[:, mid]), along_random=np.ptp(grid[mid]))
+        bends = np.concatenate([np.diff(grid, 2, axis=k).ravel() for k in (0, 1)])
+        roughness = np.sqrt((bends**2).mean())
+        rows.append(dict(zip(keys, key)) | dict(score=grid[mid, mid]) | ranges | dict(roughness=roughness))
     return pd.DataFrame(rows)
 
-# %% ../nbs/09_interpretation.ipynb #edf082e9
-def _photo(ax, x, title): # (3, H, W)
-    ax.imshow(x.permute(1, 2, 0).cpu()); ax.set_title(title, fontsize=8); ax.axis('off')
+# %% ../nbs/09_interpretation.ipynb #6bc867bd
+def _panel(ax, t, top): # one landscape: fgsm, random, change; colours from -top to top
+    grid = t.pivot(index='random', columns='fgsm', values='change')
+    im = ax.pcolormesh(grid.columns, grid.index, grid, cmap='RdBu', vmin=-top, vmax=top, shading='nearest')
+    levels = np.linspace(-top, top, 22)
+    ax.contour(grid.columns, grid.index, grid, levels, colors='k', linewidths=.4, linestyles='-')
+    ax.set(xlabel='FGSM direction (8-bit steps)', ylabel='random direction')
+    return im
 
+# %% ../nbs/09_interpretation.ipynb #edf082e9
 def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
                      data:Images|tuple, # a few images with scores
                      **settings # of `landscape`
@@ -184,19 +249,16 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     "The score over two directions (Fig. 4)"
     x, y, names = stacked(data)
     table = pd.concat([landscape(m, data, **settings).assign(model=k) for k, m in models.items()], ignore_index=True)
-    change = table.score - table.groupby(['model', 'image']).score.transform(lambda s: s.iloc[len(s)//2])
-    top, number = change.abs().max(), relief(table).set_index(['model', 'image'])
-    fig, axs = plt.subplots(len(x), 1 + len(models), figsize=(2.6*(1 + len(models)), 2.5*len(x)), squeeze=False, layout='constrained')
+    own = table.groupby(['model', 'image']).score.transform(lambda s: s.iloc[len(s)//2])  # the image's, in the middle
+    changes, numbers = table.assign(change=table.score - own), relief(table).set_index(['model', 'image'])
+    top, size = changes.change.abs().max(), (2.6*(1 + len(models)), 2.5*len(x))
+    fig, axs = plt.subplots(len(x), 1 + len(models), figsize=size, squeeze=False, layout='constrained')
     for row, xi, yi, name in zip(axs, x, y, names):
         _photo(row[0], xi, f'{name}\ntrue score {yi:.2f}')
         for ax, k in zip(row[1:], models):
-            t = table[(table.model == k) & (table.image == name)]
-            grid = t.assign(change=change).pivot(index='random', columns='fgsm', values='change')
-            im = ax.pcolormesh(grid.columns, grid.index, grid, cmap='RdBu', vmin=-top, vmax=top, shading='nearest')
-            ax.contour(grid.columns, grid.index, grid, np.linspace(-top, top, 22), colors='k', linewidths=.4, linestyles='-')
-            r = number.loc[(k, name)]
+            im = _panel(ax, changes[(changes.model == k) & (changes.image == name)], top)
+            r = numbers.loc[(k, name)]
             ax.set_title(f'{wrapped(k)}: {r.score:.2f}\nrange {r.range:.3f}, roughness {r.roughness:.4f}', fontsize=8)
-            ax.set(xlabel='FGSM direction (8-bit steps)', ylabel='random direction')
     fig.colorbar(im, ax=axs[:, 1:], label='change of the score')
     return table, fig
 
@@ -207,9 +269,11 @@ def middle_layer(model:nn.Module, # any network whose activations are modules
     "The last activation before the map gets as small as it will be"
     t = activations(model, x)
     once = t[(t.height > t.height.iloc[-1]) & ~t.module.duplicated(keep=False)]
-    if once.empty: raise ValueError(f"{type(model).__name__}: no activation module before the last map is used just once; name a module with layer = …")
-    return once.module.iloc[-1]
+    if len(once): return once.module.iloc[-1]
+    raise ValueError(f"{type(model).__name__}: no activation module before the last map is used just once; "
+                     "name a module with layer = …")
 
+# %% ../nbs/09_interpretation.ipynb #44fc55ca
 def channel_magnitudes(model:nn.Module, # (B, 3, H, W) -> (B,)
                        x:torch.Tensor, # images (N, 3, H, W), [0, 1]
                        layer:str, # a module, by name
@@ -217,19 +281,30 @@ def channel_magnitudes(model:nn.Module, # (B, 3, H, W) -> (B,)
     ) -> torch.Tensor: # (N, K): mean over positions of |output|
     "How active each channel of a layer is, image by image"
     found = []
-    with watched(model, [layer], lambda n, m, f, y: found.append(y.abs().flatten(2).mean(2).cpu())), frozen(model), torch.no_grad():
+    def see(n, m, f, y): found.append(y.abs().flatten(2).mean(2).cpu())
+    with watched(model, [layer], see), frozen(model), torch.no_grad():
         for b in x.split(batch_size): scores(model, b.to(device_of(model)))
     found = torch.cat(found) if found else torch.empty(0)
-    if len(found) != len(x): raise ValueError(f"{layer}: gave features for {len(found)} images, and there are {len(x)}; name a module that is used once in a forward pass")
-    return found
+    if len(found) == len(x): return found
+    raise ValueError(f"{layer}: gave features for {len(found)} images, and there are {len(x)}; "
+                     "name a module that is used once in a forward pass")
 
-# %% ../nbs/09_interpretation.ipynb #47d03516
+# %% ../nbs/09_interpretation.ipynb #f54de06f
 def channel_change(table:pd.DataFrame # of `channel_figure`
     ) -> pd.DataFrame: # model, all, top: relative changes
-    "How far an attack moves the channels, relative to their magnitudes; all of them, and the tenth with the largest"
+    "How far an attack moves the channels, relative to their magnitudes: all, and the tenth with the largest"
     part = lambda t: t.deviation.sum()/max(t.natural.sum(), 1e-12)
-    return pd.DataFrame([dict(model=k, all=part(t), top=part(t.nlargest(max(1, round(len(t)/10)), 'natural'))) for k, t in table.groupby('model', sort=False)])
+    largest = lambda t: t.nlargest(max(1, round(len(t)/10)), 'natural')
+    groups = table.groupby('model', sort=False)
+    return pd.DataFrame([dict(model=k, all=part(t), top=part(largest(t))) for k, t in groups])
 
+# %% ../nbs/09_interpretation.ipynb #2b40087f
+def _channel_table(natural, attacked, **names): # magnitudes (N, K) -> a row a channel, the largest first
+    means = dict(natural=natural.mean(0), adversarial=attacked.mean(0), deviation=(natural - attacked).abs().mean(0))
+    t = pd.DataFrame(names | dict(channel=range(natural.shape[1])) | means)
+    return t.sort_values('natural', ascending=False, kind='stable')
+
+# %% ../nbs/09_interpretation.ipynb #47d03516
 def channel_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
                    data:Images|tuple, # images with scores
                    attack:Attack=FGSM(1/255), # what the paper's figure has
@@ -241,9 +316,10 @@ def channel_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     fig, axs = plt.subplots(1, len(models), figsize=(4*len(models), 2.8), squeeze=False)
     for ax, (name, model) in zip(axs[0], models.items()):
         device, where = device_of(model), layer or middle_layer(model, x[:1])
-        x_adv = torch.cat([attack(model, a.to(device), b.to(device)) for a, b in zip(x.split(batch_size), y.split(batch_size))])
-        a, b = (channel_magnitudes(model, z, where, batch_size) for z in (x, x_adv))
-        t = pd.DataFrame(dict(model=name, layer=where, channel=range(a.shape[1]), natural=a.mean(0), adversarial=b.mean(0), deviation=(a - b).abs().mean(0))).sort_values('natural', ascending=False, kind='stable')
+        batches = zip(x.split(batch_size), y.split(batch_size))
+        x_adv = torch.cat([attack(model, a.to(device), b.to(device)) for a, b in batches])
+        natural, attacked = (channel_magnitudes(model, z, where, batch_size) for z in (x, x_adv))
+        t = _channel_table(natural, attacked, model=name, layer=where)
         tables.append(t)
         ax.bar(range(len(t)), t.natural, 1., color='0.75', label='natural')
         ax.step(range(len(t)), t.adversarial, where='mid', color='C3', lw=.7, label=attack.name)
@@ -254,6 +330,15 @@ def channel_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     fig.tight_layout()
     return pd.concat(tables, ignore_index=True), fig
 
+# %% ../nbs/09_interpretation.ipynb #292fef6d
+def _curves(ax, mine, colour): # the rows of one model: a line for each attack
+    clean = mine[mine.attack == 'clean'].value.iloc[0]
+    for (attack, steps), line in mine[mine.attack != 'clean'].groupby(['attack', 'steps'], sort=False):
+        line = line.sort_values('eps')
+        label = f'{line.model.iloc[0]}, {attack}' + (f'-{int(steps)}' if steps > 1 else '')
+        style = '--' if attack == 'FGSM' else '-'
+        ax.plot([0, *line.eps*255], [clean, *line.value], style, marker='.', color=colour, label=label)
+
 # %% ../nbs/09_interpretation.ipynb #3be3a47f
 def eps_figure(results:pd.DataFrame, # long form
                metric:str='SROCC' # which measure
@@ -261,23 +346,25 @@ def eps_figure(results:pd.DataFrame, # long form
     "A measure against the attack's ε (Fig. 6)"
     r = results[results.metric == metric]
     fig, ax = plt.subplots(figsize=(6.4, 3.6))
-    for i, (name, mine) in enumerate(r.groupby('model', sort=False)):
-        clean = mine[mine.attack == 'clean'].value.iloc[0]
-        for (attack, steps), line in mine[mine.attack != 'clean'].groupby(['attack', 'steps'], sort=False):
-            line = line.sort_values('eps')
-            ax.plot([0, *line.eps*255], [clean, *line.value], '--' if attack == 'FGSM' else '-', marker='.', color=f'C{i}',
-                    label=f"{name}, {attack}{f'-{int(steps)}' if steps > 1 else ''}")
+    for i, (_, mine) in enumerate(r.groupby('model', sort=False)): _curves(ax, mine, f'C{i}')
     ax.axhline(0, color='k', lw=.5)
     ax.set(xlabel='ε (8-bit steps)', ylabel=f'{metric}, {int(r.n.iloc[0])} images\n{r.score.iloc[0]}')
     ax.legend(fontsize=8)
     fig.tight_layout()
     return fig
 
+# %% ../nbs/09_interpretation.ipynb #d3596ab1
 def save_figure(fig:Figure, # what to save
                 path:str|Path): # a .png file
     "Write a figure atomically and close it"
     with atomic(path) as p: fig.savefig(p, dpi=120)
     plt.close(fig)
+
+# %% ../nbs/09_interpretation.ipynb #a8bb9863
+def _without(x, places, side): # a copy of (3, H, W) for each place, with a square there in the mean colour
+    z = torch.stack([x]*len(places))
+    for zi, (top, left) in zip(z, places): zi[:, top:top + side, left:left + side] = x.mean((1, 2), keepdim=True)
+    return z
 
 # %% ../nbs/09_interpretation.ipynb #355d9112
 def occlusion(model:nn.Module, # (B, 3, H, W) -> (B,)
@@ -285,23 +372,23 @@ def occlusion(model:nn.Module, # (B, 3, H, W) -> (B,)
               side:int|None=None, # of the squares, px; None: a seventh of the image's shorter side
               stride:int|None=None, # px; None: half a square
               batch_size:int=32 # images in a batch
-    ) -> pd.DataFrame: # top, left (px), change: the score less that without the square
+    ) -> pd.DataFrame: # top, left (px), side (px), change: the score less that without the square
     "What each square of an image does for its score"
     H, W = x.shape[1:]
     side = max(1, min(H, W)//7) if side is None else side
     stride = max(1, side//2) if stride is None else stride
-    if not 0 < side <= min(H, W) or stride < 1: raise ValueError(f"side = {side}, stride = {stride}: expected squares that fit into {H} × {W} px, and a stride of at least 1")
+    if not 0 < side <= min(H, W) or stride < 1:
+        raise ValueError(f"side = {side}, stride = {stride}: expected squares that fit into {H} × {W} px, "
+                         "and a stride of at least 1")
     tops, lefts = ([*range(0, n - side, stride), n - side] for n in (H, W))
     places, x, found = [(t, l) for t in tops for l in lefts], x.to(device_of(model)), []
     with frozen(model), torch.no_grad():
-        clean, grey = scores(model, x[None]), x.mean((1, 2), keepdim=True)
+        clean = scores(model, x[None])
         for i in range(0, len(places), batch_size):
-            z = torch.stack([x]*len(places[i:i + batch_size]))
-            for zi, (t, l) in zip(z, places[i:i + batch_size]): zi[:, t:t + side, l:l + side] = grey
-            found.append(clean - scores(model, z))
+            found.append(clean - scores(model, _without(x, places[i:i + batch_size], side)))
     return pd.DataFrame(dict(zip(('top', 'left'), zip(*places)), side=side, change=torch.cat(found).cpu()))
 
-# %% ../nbs/09_interpretation.ipynb #0d59c11e
+# %% ../nbs/09_interpretation.ipynb #9cadbb11
 def _as_map(t, size): # the table of `occlusion` -> (H, W): mean over the squares that cover a pixel
     total, n = np.zeros(size), np.zeros(size)
     for top, left, side, change in t[['top', 'left', 'side', 'change']].itertuples(index=False):
@@ -309,6 +396,16 @@ def _as_map(t, size): # the table of `occlusion` -> (H, W): mean over the square
         n[top:top + side, left:left + side] += 1
     return total/n.clip(1)
 
+# %% ../nbs/09_interpretation.ipynb #106a7534
+def _occlusions(models, x, y, attack, settings): # of the photo and of the attacked photo, under each network
+    tables = []
+    for name, model in models.items():
+        for image, z in dict(natural=x, attacked=_attacked(attack, model, x, y)).items():
+            with frozen(model), torch.no_grad(): s = scores(model, z[None].to(device_of(model))).item()
+            tables.append(occlusion(model, z, **settings).assign(model=name, image=image, score=s))
+    return pd.concat(tables, ignore_index=True)[['model', 'image', 'score', 'top', 'left', 'side', 'change']]
+
+# %% ../nbs/09_interpretation.ipynb #0d59c11e
 def map_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
                x:torch.Tensor, # one image (3, H, W), [0, 1]
                y:float, # its true score, [0, 1]
@@ -316,55 +413,66 @@ def map_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
                **settings # of `occlusion`
     ) -> tuple: # (table: model, image, score, top, left, side, change; figure)
     "What each square does for the score, in the photo and in the attacked photo"
-    tables, fig = [], plt.figure(figsize=(8, 2.6*len(models)), layout='constrained')
-    axs = fig.subplots(len(models), 3, squeeze=False)
-    for name, model in models.items():
-        x_adv = attack(model, x[None].to(device_of(model)), torch.tensor([y], dtype=x.dtype, device=device_of(model)))[0].cpu()
-        for image, z in dict(natural=x, attacked=x_adv).items():
-            with frozen(model), torch.no_grad(): s = scores(model, z[None].to(device_of(model))).item()
-            tables.append(occlusion(model, z, **settings).assign(model=name, image=image, score=s))
-    table = pd.concat(tables, ignore_index=True)
+    table = _occlusions(models, x, y, attack, settings)
     maps = {key: (_as_map(t, x.shape[1:]), t.score.iloc[0]) for key, t in table.groupby(['model', 'image'])}
     top = max(abs(m).max() for m, _ in maps.values())
+    fig = plt.figure(figsize=(8, 2.6*len(models)), layout='constrained')
+    axs = fig.subplots(len(models), 3, squeeze=False)
     for row, name in zip(axs, models):
         _photo(row[0], x, f'{name}\ntrue score {y:.2f}')
-        for ax, image in zip(row[1:], ('natural', 'attacked')):
-            im = ax.imshow(maps[name, image][0], cmap='RdBu', vmin=-top, vmax=top)
-            ax.set_title(f'{image if image == "natural" else attack.name}: {maps[name, image][1]:.2f}', fontsize=8); ax.axis('off')
+        for ax, image, title in zip(row[1:], ('natural', 'attacked'), ('natural', attack.name)):
+            squares, score = maps[name, image]
+            im = ax.imshow(squares, cmap='RdBu', vmin=-top, vmax=top)
+            ax.set_title(f'{title}: {score:.2f}', fontsize=8)
+            ax.axis('off')
     fig.colorbar(im, ax=axs, label='what a square does for the score', shrink=.8)
-    return table[['model', 'image', 'score', 'top', 'left', 'side', 'change']], fig
+    return table, fig
+
+# %% ../nbs/09_interpretation.ipynb #64880515
+def _mask_sum(m, f, y): # (K,): the mean of M over positions, summed over the images; NaN without a gate
+    if not isinstance(m, ChannelActivation): return torch.full(y.shape[1:2], torch.nan, device=y.device)
+    return m.mask(f.detach()).expand(f.shape).mean((0, 2, 3))*len(f)
+
+def _batch_sums(y, M, g): # (3, K): sums over the images of M, of the magnitude, and of what a channel carries
+    carried = (torch.zeros_like(y) if g is None else y*g).detach().flatten(2).sum(2).abs().sum(0)
+    return torch.stack([M, y.detach().abs().flatten(2).mean(2).sum(0), carried]).cpu()
 
 # %% ../nbs/09_interpretation.ipynb #af047fa3
 def carriers(model:nn.Module, # (B, 3, H, W) -> (B,)
              data:Images|tuple, # images with scores
              layers:list|None=None, # modules, by name; None: every channel activation
              batch_size:int=16 # images in a batch
-    ) -> pd.DataFrame: # layer, channel, M (mean over images and positions; NaN without a gate), magnitude, carries (score)
+    ) -> pd.DataFrame: # layer, channel, M (mean over images, positions; NaN without a gate), magnitude, carries
     "Mean mask, magnitude and share in the score of each channel, over a set"
     layers = layers or [n for n, m in model.named_modules() if isinstance(m, ChannelActivation)]
-    if not layers: raise ValueError(f"{type(model).__name__} has no channel activation, so there is no M; name modules with layers = […] to see what they carry")
+    if not layers:
+        raise ValueError(f"{type(model).__name__} has no channel activation, so there is no M; "
+                         "name modules with layers = […] to see what they carry")
     (x, _, _), device, sums, seen = stacked(data), device_of(model), {n: 0. for n in layers}, {}
     def see(name, m, f, y):
         if name in seen: raise ValueError(f"{name}: used more than once in a forward pass; name other modules")
-        M = m.mask(f.detach()).expand(f.shape).mean((0, 2, 3)) if isinstance(m, ChannelActivation) else torch.full(y.shape[1:2], torch.nan, device=device)
-        seen[name] = y, M*len(f)
+        seen[name] = y, _mask_sum(m, f, y)
     with watched(model, layers, see), frozen(model), torch.enable_grad():
         for b in x.split(batch_size):
             seen.clear()
             s = scores(model, b.to(device).requires_grad_())
-            for (name, (y, M)), g in zip(seen.items(), torch.autograd.grad(s.sum(), [y for y, _ in seen.values()], allow_unused=True)):
-                each = (torch.zeros_like(y) if g is None else y*g).detach().flatten(2).sum(2).abs().sum(0)
-                sums[name] = sums[name] + torch.stack([M, y.detach().abs().flatten(2).mean(2).sum(0), each]).cpu()
-    parts = [pd.DataFrame((v/len(x)).T.numpy(), columns=['M', 'magnitude', 'carries']).assign(layer=n).rename_axis('channel').reset_index() for n, v in sums.items()]
-    return pd.concat(parts, ignore_index=True)[['layer', 'channel', 'M', 'magnitude', 'carries']]
+            grads = torch.autograd.grad(s.sum(), [y for y, _ in seen.values()], allow_unused=True)
+            for (name, (y, M)), g in zip(seen.items(), grads): sums[name] = sums[name] + _batch_sums(y, M, g)
+    means = {n: pd.DataFrame((v/len(x)).T.numpy(), columns=['M', 'magnitude', 'carries']) for n, v in sums.items()}
+    table = pd.concat(means, names=['layer', 'channel'])
+    return table.reset_index()
+
+# %% ../nbs/09_interpretation.ipynb #13a4594d
+def agreement(table:pd.DataFrame # of `carriers`
+    ) -> pd.DataFrame: # layer, channels, M_low, M_high (percentiles 10, 90), srocc of M and carries, half
+    "Do the channels that M opens carry the score? `half` is how many carry half of it"
+    half = lambda c: int((np.cumsum(np.sort(c)[::-1]) < c.sum()/2).sum()) + 1
+    return pd.DataFrame([
+        dict(layer=n, channels=len(t), M_low=t.M.quantile(.1), M_high=t.M.quantile(.9),
+             srocc=srocc(t.M, t.carries), half=half(t.carries.to_numpy()))
+        for n, t in table.groupby('layer', sort=False)])
 
 # %% ../nbs/09_interpretation.ipynb #9b79c111
-def agreement(table:pd.DataFrame # of `carriers`
-    ) -> pd.DataFrame: # layer, channels, M_low and M_high (tenth and ninetieth percentile), srocc of M and carries, half: channels that carry half
-    "Do the channels that M opens carry the score? A row for each layer"
-    half = lambda c: int((np.cumsum(np.sort(c)[::-1]) < c.sum()/2).sum()) + 1
-    return pd.DataFrame([dict(layer=n, channels=len(t), M_low=t.M.quantile(.1), M_high=t.M.quantile(.9), srocc=srocc(t.M, t.carries), half=half(t.carries.to_numpy())) for n, t in table.groupby('layer', sort=False)])
-
 def mask_figure(model:nn.Module, # a network with channel activations
                 data:Images|tuple, # images with scores
                 batch_size:int=16 # images in a batch
@@ -372,25 +480,56 @@ def mask_figure(model:nn.Module, # a network with channel activations
     "Which channels carry the score: the mean of M over a set"
     t = carriers(model, data, batch_size=batch_size)
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
-    layers = t.layer.unique()
-    for i, (name, part) in enumerate(t.groupby('layer', sort=False)):
-        left.plot(np.linspace(0, 1, len(part)), np.sort(part.M)[::-1], color=plt.cm.viridis(i/max(1, len(layers) - 1)), label=name)
-    left.set(xlabel='share of the channels, by mean M', ylabel='mean M', ylim=(-.03, 1.03)); left.legend(fontsize=6)
+    colours = plt.cm.viridis(np.linspace(0, 1, t.layer.nunique()))
+    for colour, (name, part) in zip(colours, t.groupby('layer', sort=False)):
+        left.plot(np.linspace(0, 1, len(part)), np.sort(part.M)[::-1], color=colour, label=name)
+    left.set(xlabel='share of the channels, by mean M', ylabel='mean M', ylim=(-.03, 1.03))
+    left.legend(fontsize=6)
     right.plot(part.M, part.carries, '.', ms=4)
-    right.set(xlabel=f'mean M of a channel of {name}', ylabel='carries (score)', title=f'SROCC {agreement(part).srocc[0]:.2f}')
+    right.set(xlabel=f'mean M of a channel of {name}', ylabel='carries (score)',
+              title=f'SROCC {agreement(part).srocc[0]:.2f}')
     fig.tight_layout()
     return t, fig
 
-# %% ../nbs/09_interpretation.ipynb #bea68b81
+# %% ../nbs/09_interpretation.ipynb #879b34f1
 CAPTIONS = dict(
-    fig1='This score can be moved by a change that is hard to see. That another score stays does not prove that it cannot be moved: another attack might.',
-    fig2='Read off the network: where its channel activations are, and what enters and passes them. That what passes is causal for the perceived quality, it cannot show.',
-    fig4='A steep landscape proves that the score can be moved. A flat one shows two directions out of as many as the image has numbers; it is no robustness, because an attack is free to look for others.',
-    fig5='Movement proves that the attack reaches this layer. Little movement does not prove that the score is safe: a head needs only a small change, in its own direction.',
-    fig6='What these attacks do at several strengths: an upper bound of the worst SROCC. A line that stays up may be an attack that failed; cprl_audit asks why.',
-    score_maps='What happens to the score when a square is painted over. A grey square is itself a change that no photo has; that the network looks where people look, it cannot prove.',
-    masks='Which channels the gate lets through, and on which the score hangs to first order. Neither is the effect of an intervention, so neither proves that a channel is causal.')
+    fig1='This score can be moved by a change that is hard to see. That another score stays does not prove that it '
+         'cannot be moved: another attack might.',
+    fig2='Read off the network: where its channel activations are, and what enters and passes them. That what passes '
+         'is causal for the perceived quality, it cannot show.',
+    fig4='A steep landscape proves that the score can be moved. A flat one shows two directions out of as many as the '
+         'image has numbers; it is no robustness, because an attack is free to look for others.',
+    fig5='Movement proves that the attack reaches this layer. Little movement does not prove that the score is safe: '
+         'a head needs only a small change, in its own direction.',
+    fig6='What these attacks do at several strengths: an upper bound of the worst SROCC. A line that stays up may be '
+         'an attack that failed; cprl_audit asks why.',
+    score_maps='What happens to the score when a square is painted over. A grey square is itself a change that no '
+               'photo has; that the network looks where people look, it cannot prove.',
+    masks='Which channels the gate lets through, and on which the score hangs to first order. Neither is the effect '
+          'of an intervention, so neither proves that a channel is causal.')
 
+# %% ../nbs/09_interpretation.ipynb #5f26c867
+def _most_moved(models, images, attack, batch_size): # (scores of all images, Fig. 1 of one)
+    both = {'clean': None, attack.name: attack}
+    table = pd.DataFrame({'image': stacked(images)[2], 'true': images.quality} | {
+        f'{k}, {a}': predict(m, images, both[a], batch_size) for k, m in models.items() for a in both})
+    x, y = images[int((table.iloc[:, 3] - table.iloc[:, 2]).abs().argmax())]
+    return table, adversarial_figure(models, x, y.item(), attack, images.data.score)
+
+# %% ../nbs/09_interpretation.ipynb #a6aa7d39
+def _pictures(models, images, results, attack, batch_size): # stem of the file -> what draws it: (table, figure)
+    few, some, size = spread(images, 3), spread(images, 32), dict(batch_size=batch_size)
+    file = lambda stem, k: f'{stem}_' + re.sub(r'[^\w.=+-]+', '_', k)
+    return dict(
+        fig1_adversarial=lambda: _most_moved(models, images, attack, batch_size),
+        **{file('fig2_module', k): lambda m=m: module_figure(m, few[0][0][None]) for k, m in models.items()},
+        fig4_landscape=lambda: landscape_figure(models, few, **size),
+        fig5_channels=lambda: channel_figure(models, some, FGSM(attack.eps), **size),
+        fig6_srocc_eps=lambda: (results[results.metric == 'SROCC'], eps_figure(results)),
+        score_maps=lambda: map_figure(models, few[1][0], few[1][1].item(), attack, **size),
+        **{file('masks', k): lambda m=m: mask_figure(m, some, **size) for k, m in models.items()})
+
+# %% ../nbs/09_interpretation.ipynb #bea68b81
 def write_figures(models:dict, # name -> model (B, 3, H, W) -> (B,), in evaluation mode
                   images:Images, # test images
                   results:pd.DataFrame, # of `evaluate`, for Fig. 6
@@ -399,19 +538,12 @@ def write_figures(models:dict, # name -> model (B, 3, H, W) -> (B,), in evaluati
                   batch_size:int=32, # images in a batch
                   progress:bool=True): # show a bar
     "Every picture of some networks, with its table and what it can prove"
-    folder, few, some = Path(folder), spread(images, 3), spread(images, 32)
-    def fig1():
-        s = pd.DataFrame({'image': stacked(images)[2], 'true': images.quality} | {f'{k}, {a.name if a else "clean"}': predict(m, images, a, batch_size) for k, m in models.items() for a in (None, attack)})
-        x, y = images[int((s.iloc[:, 3] - s.iloc[:, 2]).abs().argmax())]  # the image that the first network is most wrong about
-        return s, adversarial_figure(models, x, y.item(), attack, images.data.score)
-    moved = lambda: np.concatenate([predict(m, few, attack, batch_size) - predict(m, few, None, batch_size) for m in models.values()])
-    file = lambda stem, k: f'{stem}_' + re.sub(r'[^\w.=+-]+', '_', k)
-    jobs = dict(fig1_adversarial=fig1, **{file('fig2_module', k): lambda m=m: module_figure(m, few[0][0][None]) for k, m in models.items()},
-                fig4_landscape=lambda: landscape_figure(models, few, batch_size=batch_size), fig5_channels=lambda: channel_figure(models, some, FGSM(attack.eps), batch_size=batch_size),
-                fig6_srocc_eps=lambda: (results[results.metric == 'SROCC'], eps_figure(results)), score_maps=lambda: map_figure(models, few[1][0], few[1][1].item(), attack, batch_size=batch_size),
-                **{file('masks', k): lambda m=m: mask_figure(m, some, batch_size) for k, m in models.items()})
-    numbers = dict(fig4=lambda t: relief(t).assign(**{attack.name: moved()}), fig5=channel_change, masks=agreement)
-    page = [f"# {', '.join(models)}", f'{images.data.describe()}; attacked with {attack.name}, ε = {attack.eps*255:g}/255.']
+    folder, few, jobs = Path(folder), spread(images, 3), _pictures(models, images, results, attack, batch_size)
+    change = lambda m: predict(m, few, attack, batch_size) - predict(m, few, None, batch_size)
+    moved = lambda: {attack.name: np.concatenate([change(m) for m in models.values()])}
+    numbers = dict(fig4=lambda t: relief(t).assign(**moved()), fig5=channel_change, masks=agreement)
+    page = [f"# {', '.join(models)}",
+            f'{images.data.describe()}; attacked with {attack.name}, ε = {attack.eps*255:g}/255.']
     for stem, draw in (bar := tqdm(jobs.items(), desc='drawing', unit='figure', disable=not progress)):
         bar.set_postfix_str(stem)
         kind = next(k for k in CAPTIONS if stem.startswith(k))

@@ -22,7 +22,7 @@ from .views import Images
 from .evaluation import RESULT_COLUMNS, describe_attack, evaluate
 from .training import Config, fit
 
-# %% ../nbs/11_study.ipynb #1106907b
+# %% ../nbs/11_study.ipynb #37509cf4
 def reading(order:str, # one of `soft_rank.ORDERS`
             scope:str, # a key of `soft_rank.SCOPES`
             layers:str, # blocks with a channel activation
@@ -31,41 +31,60 @@ def reading(order:str, # one of `soft_rank.ORDERS`
     ) -> tuple: # (name, settings)
     "One cell of the study"
     extra = ''.join(f' {k}={v}' for k, v in more.items() if k != 'pns')
-    return f"{order} {scope} {layers} b={b:g}{' PNS' if more.get('pns') else ''}{extra}", dict(order=order, scope=scope, layers=layers, b=b, pns=False) | more
+    name = f"{order} {scope} {layers} b={b:g}{' PNS' if more.get('pns') else ''}{extra}"
+    return name, dict(order=order, scope=scope, layers=layers, b=b, pns=False) | more
 
-READINGS = dict(reading(*r, 0.4) for r in [
-    ('descending', 'position', 'all'), ('descending', 'position', 'layer3,layer4'), ('descending', 'position', 'last'), ('descending', 'mean', 'all'), ('descending', 'magnitude', 'all'),
+# %% ../nbs/11_study.ipynb #1106907b
+def _as_read(layers='all', **more): return reading('descending', 'position', layers, 0.4, **more)
+
+READINGS = dict(reading(*how, 0.4) for how in [
+    ('descending', 'position', 'all'), ('descending', 'position', 'layer3,layer4'), ('descending', 'position', 'last'),
+    ('descending', 'mean', 'all'), ('descending', 'magnitude', 'all'),
     ('ascending', 'position', 'all'), ('ascending', 'mean', 'all'), ('argsort', 'position', 'all')])
-TABLE5 = dict(reading(order, 'position', 'all', b) for order in ('descending', 'argsort', 'ascending') for b in (0., .1, .2, .3, .4, .5))
-TABLE6 = dict(reading('descending', 'position', *how) for how in [('all', .4), ('layer4', .4)]) | dict(reading('descending', 'position', layers, .4, pns=True, **more) for layers, more in [
-    ('all', {}), ('all', dict(step='fused', turns='SF+NC')), ('all', dict(step='fused', turns='SF+NC', c='printed', s='printed')), ('layer4', dict(step='fused', turns='SF+NC'))])
-GATE_CELLS = dict(reading('descending', 'position', 'all', .4, **more) for more in [dict(gate='straight-through'), dict(gate='soft'), dict(precision='float32')])
+TABLE5 = dict(reading(order, 'position', 'all', b)
+              for order in ('descending', 'argsort', 'ascending') for b in (0., .1, .2, .3, .4, .5))
+_FUSED = dict(pns=True, step='fused', turns='SF+NC')
+TABLE6 = dict([_as_read('all'), _as_read('layer4'), _as_read('all', pns=True), _as_read('all', **_FUSED),
+               _as_read('all', **_FUSED, c='printed', s='printed'), _as_read('layer4', **_FUSED)])
+GATE_CELLS = dict([_as_read(gate='straight-through'), _as_read(gate='soft'), _as_read(precision='float32')])
 CELLS = {'plain': dict(model='plain')} | READINGS | TABLE6 | TABLE5 | GATE_CELLS
 
+# %% ../nbs/11_study.ipynb #48d5d6e7
 HARDENED = dict(adv_steps=2, adv_weight=.7, epochs=14, lr=5e-4)
-DEFENCES = {'plain, adversarial': CELLS['plain'] | HARDENED,
-            'descending position all b=0.4 PNS, adversarial': CELLS['descending position all b=0.4 PNS step=fused turns=SF+NC'] | HARDENED} | {
-            f'plain, adversarial {k}={v}': CELLS['plain'] | HARDENED | {k: v} for k, vs in dict(
-                adv_steps=(0, 1, 4), adv_eps=(.5, 2., 4.), adv_objective=('squared error',)).items() for v in vs} | {
-            f'{name}, adversarial adv_eps=2.0 average=0.99': CELLS[cell] | HARDENED | dict(adv_eps=2., average=.99) for name, cell in {
-                'plain': 'plain', 'descending position layer4 b=0.4 PNS': 'descending position layer4 b=0.4 PNS step=fused turns=SF+NC'}.items()}
+_ONE_CHANGED = [dict(adv_steps=0), dict(adv_steps=1), dict(adv_steps=4), dict(adv_eps=.5), dict(adv_eps=2.),
+                dict(adv_eps=4.), dict(adv_objective='squared error')]
+
+def _hardened(cell, **more): # (name, settings)
+    fused = ' step=fused turns=SF+NC'
+    extra = ''.join(f' {k}={v}' for k, v in more.items())
+    return f'{cell.removesuffix(fused)}, adversarial{extra}', CELLS[cell] | HARDENED | more
+
+DEFENCES = dict([_hardened('plain'), _hardened('descending position all b=0.4 PNS step=fused turns=SF+NC'),
+                 *(_hardened('plain', **changed) for changed in _ONE_CHANGED),
+                 _hardened('plain', adv_eps=2., average=.99),
+                 _hardened('descending position layer4 b=0.4 PNS step=fused turns=SF+NC', adv_eps=2., average=.99)])
 
 # %% ../nbs/11_study.ipynb #5d186fbd
-STUDY_RECIPES = {'small': dict(backbone='resnet18', weights='imagenet', size=112, resize=128, scale=(1., 1.25), epochs=6, batch_size=16, lr=1e-3, warmup=.1, precision='bfloat16'),
-           'cpu': dict(backbone='resnet18', weights='imagenet', size=224, resize=256, scale=(1., 1.25), epochs=6, batch_size=16, lr=1e-3, warmup=.1, precision='bfloat16'),
-           'gpu': dict(backbone='resnet50', weights='imagenet', size=320, resize=320, scale=(1., 1.25), epochs=30, batch_size=16, lr=3e-5, warmup=.1, precision='bfloat16')}
-ATTACKS = [FGSM(1/255), PGD(1/255, 10)]
-STRENGTH = [PGD(1/255, 10), PGD(1/255, 50, restarts=5)] + [PGD(1/255, 20, gradient=g) for g in ('straight-through', 'soft', 'open', 'clean masks')] + [
-    PGD(1/255, 20, samples=4)]
+_SHARED = dict(weights='imagenet', scale=(1., 1.25), batch_size=16, warmup=.1, precision='bfloat16')
+STUDY_RECIPES = {'small': _SHARED | dict(backbone='resnet18', size=112, resize=128, epochs=6, lr=1e-3),
+                 'cpu': _SHARED | dict(backbone='resnet18', size=224, resize=256, epochs=6, lr=1e-3),
+                 'gpu': _SHARED | dict(backbone='resnet50', size=320, resize=320, epochs=30, lr=3e-5)}
 
-def cell_config(cell:str, # a key of `CELLS`
+def cell_config(cell:str, # a key of `CELLS` or `DEFENCES`
                 recipe:str='cpu', # a key of `STUDY_RECIPES`
                 seed:int=0 # of split, crops and weights
     ) -> Config: # what to train
     "The configuration of a cell"
-    if cell not in CELLS | DEFENCES: raise ValueError(f"cell = {cell!r}: choose one of {'; '.join(CELLS | DEFENCES)}")
+    cells = CELLS | DEFENCES
+    if cell not in cells: raise ValueError(f"cell = {cell!r}: choose one of {'; '.join(cells)}")
     if recipe not in STUDY_RECIPES: raise ValueError(f"recipe = {recipe!r}: choose one of {', '.join(STUDY_RECIPES)}")
-    return Config(**{**STUDY_RECIPES[recipe], **(CELLS | DEFENCES)[cell], 'seed': seed})
+    return Config(**{**STUDY_RECIPES[recipe], **cells[cell], 'seed': seed})
+
+# %% ../nbs/11_study.ipynb #b7185024
+ATTACKS = [FGSM(1/255), PGD(1/255, 10)]
+STRENGTH = [PGD(1/255, 10), PGD(1/255, 50, restarts=5),
+            *(PGD(1/255, 20, gradient=g) for g in ('straight-through', 'soft', 'open', 'clean masks')),
+            PGD(1/255, 20, samples=4)]
 
 # %% ../nbs/11_study.ipynb #cfdfe259
 def read_results(csv:str|Path, # may not exist yet
@@ -74,16 +93,20 @@ def read_results(csv:str|Path, # may not exist yet
     "The results so far"
     if not Path(csv).exists(): return pd.DataFrame(columns=columns)
     table = pd.read_csv(csv)
-    if list(table.columns) != list(columns): raise ValueError(f"{csv}: columns {', '.join(table.columns)}; expected a table of results with {', '.join(columns)}")
-    return table
+    if list(table.columns) == list(columns): return table
+    raise ValueError(f"{csv}: columns {', '.join(table.columns)}; "
+                     f"expected a table of results with {', '.join(columns)}")
 
+# %% ../nbs/11_study.ipynb #22b6fa5a
 def add_results(rows:pd.DataFrame, # long form
                 csv:str|Path, # what they are added to
                 without=()): # numbers of rows to leave out of what is there
     "Append to the results, atomically"
     before = read_results(csv, rows.columns).drop(index=[*without])
-    with atomic(csv) as p: (pd.concat([before, rows], ignore_index=True) if len(before) else rows).to_csv(p, index=False)
+    after = pd.concat([before, rows], ignore_index=True) if len(before) else rows
+    with atomic(csv) as p: after.to_csv(p, index=False)
 
+# %% ../nbs/11_study.ipynb #79ae442d
 def picked(images:IQASet, # on what
            parts:pd.Series, # "train", "val" or "test" for each image
            limit:int|None, # so many, drawn by the seed; None: all
@@ -91,8 +114,11 @@ def picked(images:IQASet, # on what
     ) -> IQASet: # images of the test part
     "What a cell is attacked on"
     test = take(images, parts, 'test')
-    return test if limit is None else replace(test, table=test.table.sample(min(limit, len(test)), random_state=seed).reset_index(drop=True))
+    if limit is None: return test
+    some = test.table.sample(min(limit, len(test)), random_state=seed)
+    return replace(test, table=some.reset_index(drop=True))
 
+# %% ../nbs/11_study.ipynb #6529198b
 def trained(cell:str, # its name
             cfg:Config, # what to train
             images:IQASet, # on what
@@ -104,6 +130,18 @@ def trained(cell:str, # its name
     run = Path(out)/f"{cell.replace(' ', '_')}-seed{cfg.seed}"
     return fit(images, parts, cfg, run, resume=True, progress=progress), run
 
+# %% ../nbs/11_study.ipynb #213bb7e8
+def _rows_of(results, cell, cfg, images, n, split):
+    r = results
+    return r[(r.model == cell) & (r.split == split) & (r.seed == cfg.seed) & (r['size'] == cfg.size)
+             & (r.dataset == images.name) & (r.n == n)]
+
+def _possible(attacks, cfg): # a plain network has no gate to replace, and that of argsort is not differentiable
+    without = ()
+    if cfg.order == 'argsort': without = 'straight-through', 'soft'
+    if cfg.model == 'plain': without = 'straight-through', 'soft', 'open', 'clean masks'
+    return [a for a in attacks if a.gradient not in without]
+
 # %% ../nbs/11_study.ipynb #c1a26509
 def run_cell(cell:str, # its name
              cfg:Config, # what to train
@@ -112,31 +150,40 @@ def run_cell(cell:str, # its name
              out:str|Path, # folder for the runs
              csv:str|Path, # the results
              attacks:list=ATTACKS, # what to attack with
-             limit:int|None=None, # attack so many of the test images, drawn by the seed, and add the worst case; None: all
+             limit:int|None=None, # attack so many test images, drawn by the seed, and add the worst case; None: all
              split:str|None=None, # name of the split; None: "seed N"
              progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if all were there
     "Train and attack one cell, as far as that has not been done"
-    test = picked(images, parts, limit, cfg.seed)
-    without = {'plain': ('straight-through', 'soft', 'open', 'clean masks')}.get(cfg.model, ('straight-through', 'soft') if cfg.order == 'argsort' else ())
-    attacks = [a for a in attacks if a.gradient not in without]  # no gate to replace, or none that is differentiable
-    split = split or f'seed {cfg.seed}'
-    done = read_results(csv)
-    done = done[(done.model == cell) & (done.split == split) & (done.seed == cfg.seed) & (done['size'] == cfg.size) & (done.dataset == images.name) & (done.n == len(test))]
+    test, split = picked(images, parts, limit, cfg.seed), split or f'seed {cfg.seed}'
+    done, attacks = _rows_of(read_results(csv), cell, cfg, images, len(test), split), _possible(attacks, cfg)
     there = set(zip(done.attack, done.objective, done.eps.astype(float), done.steps, done.restarts))
     todo = [a for a in attacks if (a.name, a.objective, a.eps, a.steps, a.restarts) not in there]
     if len(done) and not todo: return done.iloc[:0]
     if limit is not None: todo = attacks  # their worst case is over all of them
     model, _ = trained(cell, cfg, images, parts, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
-    rows = evaluate(model, views, todo, dict(model=cell, weights=cfg.weights or 'none', split=split, seed=cfg.seed), worst=limit is not None, progress=progress)
+    about = dict(model=cell, weights=cfg.weights or 'none', split=split, seed=cfg.seed)
+    rows = evaluate(model, views, todo, about, worst=limit is not None, progress=progress)
     if limit is None and len(done): rows = rows[rows.attack != 'clean']
     add_results(rows, csv, done.index if limit is not None else ())
     return rows
 
-# %% ../nbs/11_study.ipynb #3dedf7a7
+# %% ../nbs/11_study.ipynb #a73380b6
 AUDIT_COLUMNS = [*RESULT_COLUMNS, 'family', 'budget', 'verdict', 'flags']
 
+def _surrogate(run, seed): # the plain network beside a run, if there is one
+    plain = run.with_name(f'plain-seed{seed}')
+    return load_scorer(str(plain))[0] if (plain/'finished').exists() and plain != run else None
+
+def _report_rows(report, **what): # the table of a report and its curve, with `what` in every row
+    curve = report.curve.rename(columns=dict(SROCC='value')).assign(attack='ε-curve', family='curve', metric='SROCC')
+    rows = pd.concat([report.table, curve], ignore_index=True)
+    for c in ('dataset', 'score', 'size', 'n'): rows[c] = report.table[c].iloc[0]
+    flags = '; '.join(f.name for f in report.flags)
+    return rows.assign(verdict=report.verdict, flags=flags, **what).reindex(columns=AUDIT_COLUMNS)
+
+# %% ../nbs/11_study.ipynb #3dedf7a7
 def audit_cell(cell:str, # its name
                cfg:Config, # what to train
                images:IQASet, # on what
@@ -149,20 +196,22 @@ def audit_cell(cell:str, # its name
                progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if they were there
     "Train and audit one cell, as far as that has not been done"
-    test, done = picked(images, parts, limit, cfg.seed), read_results(csv, AUDIT_COLUMNS)
-    what = dict(model=cell, weights=cfg.weights or 'none', split=split or f'seed {cfg.seed}', budget=budget)
-    same = (done[[*what]] == pd.Series(what)).all(axis=1) & (done.seed == cfg.seed) & (done['size'] == cfg.size) & (done.dataset == images.name) & (done.n == len(test))
-    if same.any(): return done.iloc[:0]
+    test, split, weights = picked(images, parts, limit, cfg.seed), split or f'seed {cfg.seed}', cfg.weights or 'none'
+    done = _rows_of(read_results(csv, AUDIT_COLUMNS), cell, cfg, images, len(test), split)
+    if ((done.weights == weights) & (done.budget == budget)).any(): return done.iloc[:0]
     model, run = trained(cell, cfg, images, parts, out, progress)
-    plain = run.with_name(f'plain-seed{cfg.seed}')
-    surrogate = load_scorer(str(plain))[0] if (plain/'finished').exists() and plain != run else None
-    report = audit(model, Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload(), 1/255, budget, surrogate, cfg.seed, run/f'audit-{budget}-{len(test)}', progress=progress)
-    curve = report.curve.rename(columns=dict(SROCC='value')).assign(attack='ε-curve', family='curve', metric='SROCC')
-    rows = pd.concat([report.table, curve], ignore_index=True)
-    for c in ('dataset', 'score', 'size', 'n'): rows[c] = report.table[c].iloc[0]
-    rows = rows.assign(seed=cfg.seed, verdict=report.verdict, flags='; '.join(f.name for f in report.flags), **what).reindex(columns=AUDIT_COLUMNS)
+    views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
+    report = audit(model, views, 1/255, budget, _surrogate(run, cfg.seed), cfg.seed, run/f'audit-{budget}-{len(test)}',
+                   progress=progress)
+    rows = _report_rows(report, model=cell, weights=weights, split=split, seed=cfg.seed, budget=budget)
     add_results(rows, csv)
     return rows
+
+# %% ../nbs/11_study.ipynb #daabb66e
+def _summary(rows): # what is said of a cell
+    if not len(rows): return 'done before'
+    if 'verdict' in rows: return rows.verdict.iloc[0]
+    return ', '.join(f'{describe_attack(r)}: {r.value:.3f}' for r in rows[rows.metric == 'SROCC'].itertuples())
 
 # %% ../nbs/11_study.ipynb #cd8e9669
 @call_parse
@@ -170,7 +219,8 @@ def cprl_study(
     root:Param("folder of LIVE In the Wild (ChallengeDB_release)", str)=None,
     cells:Param("names of cells, separated by semicolons; all but the defences if not given", str)=None,
     names:Param("print the names of the cells and stop", store_true)=False,
-    strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all", store_true)=False,
+    strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all",
+                   store_true)=False,
     audit:Param("audit n of the test images instead, with this budget", str, choices=list(BUDGETS))=None,
     n:Param("with --audit: test images, drawn by the seed; all there are if fewer", int)=64,
     out:Param("folder for the runs", str)='runs/study',
@@ -181,15 +231,17 @@ def cprl_study(
     "Train and attack the networks of the study of readings, as far as that has not been done"
     if names: return print('\n'.join(CELLS | DEFENCES))
     with one_line_errors('cprl_study'):
-        if root is None: raise ValueError("--root is missing: the folder ChallengeDB_release of LIVE In the Wild, as downloaded")
+        if root is None:
+            raise ValueError("--root is missing: the folder ChallengeDB_release of LIVE In the Wild, as downloaded")
         if n < 1: raise ValueError(f"n = {n}: expected at least one image")
-        todo = {c: cell_config(c, recipe, seed) for c in ([c.strip() for c in cells.split(';')] if cells else CELLS)}
+        chosen = [c.strip() for c in cells.split(';')] if cells else CELLS
+        todo = {c: cell_config(c, recipe, seed) for c in chosen}
         images = livec(root)
         parts = read_split(images, split) if split else split_by_scene(images, seed)
+        csv, name = csv or Path(out)/('audits.csv' if audit else 'readings.csv'), split and Path(split).name
+        attacks, limit = (STRENGTH, 64) if strength else (ATTACKS, None)
         for i, (cell, cfg) in enumerate(todo.items()):
             start = time.time()
-            name = split and Path(split).name
-            if audit: rows = audit_cell(cell, cfg, images, parts, out, csv or Path(out)/'audits.csv', audit, n, split=name)
-            else: rows = run_cell(cell, cfg, images, parts, out, csv or Path(out)/'readings.csv', *((STRENGTH, 64) if strength else (ATTACKS, None)), split=name)
-            shown = rows.verdict.iloc[0] if audit and len(rows) else ', '.join(f'{describe_attack(r)}: {r.value:.3f}' for r in rows[rows.metric == 'SROCC'].itertuples())
-            print(f"[{i + 1}/{len(todo)}] {cell}: {shown or 'done before'} ({time.time() - start:.0f} s)", flush=True)
+            if audit: rows = audit_cell(cell, cfg, images, parts, out, csv, audit, n, split=name)
+            else: rows = run_cell(cell, cfg, images, parts, out, csv, attacks, limit, split=name)
+            print(f"[{i + 1}/{len(todo)}] {cell}: {_summary(rows)} ({time.time() - start:.0f} s)", flush=True)

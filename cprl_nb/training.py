@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'TURNS', 'STEPS', 'PRECISIONS', 'LOSSES', 'RISKS', 'RUN_FORMAT', 'Config', 'make_model', 'pick_device',
-           'adversarial_images', 'turn_loss', 'Players', 'predict', 'srocc', 'write_config', 'read_config', 'load_run',
+           'adversarial_images', 'turn_loss', 'Players', 'srocc', 'predict', 'write_config', 'read_config', 'load_run',
            'save_state', 'load_state', 'rate', 'fit']
 
 # %% ../nbs/06_training.ipynb #92677ff9
@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
+
+# %% ../nbs/06_training.ipynb #fbce449c
 from . import __version__
 from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, check_split, read_split, take, write_split, write_text
@@ -61,7 +63,7 @@ class Config:
     lr:float=1e-4 # AdamW's learning rate at its peak
     weight_decay:float=1e-2 # AdamW's weight decay
     warmup:float=0.1 # share of the steps with rising learning rate; then a cosine to zero
-    average:float=0. # decay of a running mean of the weights, per step, that is then scored and kept instead of them; 0: none
+    average:float=0. # decay, per step, of a mean of the weights that is scored and kept in their place; 0: none
     patience:int=0 # stop after so many epochs without a better validation SROCC; 0: never
     seed:int=0 # of the split, the crops, the order and the initial weights
     precision:str='float32' # of the features in training: float32 or bfloat16 (autocast)
@@ -69,25 +71,44 @@ class Config:
 
     def __post_init__(self):
         if isinstance(self.scale, list): self.scale = tuple(self.scale)  # JSON has no tuples
-        for f in fields(self):
-            value, kind = getattr(self, f.name), f.type | int if f.type is float else f.type
-            if not isinstance(value, kind): raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
-        if self.model not in MODELS: raise ValueError(f"model = {self.model!r}: choose one of {', '.join(MODELS)}")
-        for name, known in (('loss', LOSSES), ('step', STEPS), ('precision', PRECISIONS), ('adv_objective', OBJECTIVES), ('resizing', RESIZINGS)):
-            if getattr(self, name) not in known: raise ValueError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
-        if set(self.turns.split(',')) - set(TURNS): raise ValueError(f"turns = {self.turns!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
-        for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
-            if getattr(self, name) is not None and getattr(self, name) <= 0: raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number")
-        if not 0 <= self.average < 1: raise ValueError(f"average = {self.average:g}: expected the decay of a mean over steps, such as 0.99, or 0 for none")
-        if self.adv_steps < 0: raise ValueError(f"adv_steps = {self.adv_steps}: expected 0 (no adversarial training) or more")
-        if not 0 < self.adv_eps <= 127: raise ValueError(f"adv_eps = {self.adv_eps:g}: give the bound on a pixel's change in 8-bit steps, more than 0 and at most 127")
-        if not 0 <= self.adv_weight <= 1: raise ValueError(f"adv_weight = {self.adv_weight:g}: expected a share, from 0 to 1")
+        for check in (_check_types, _check_names, _check_ranges): check(self)
 
+# %% ../nbs/06_training.ipynb #4b59192f
 MODELS = 'cprl', 'plain'
 TURNS = {'SF': ('sufficiency',), 'NC': ('necessity',), 'SF+NC': ('sufficiency', 'necessity'), 'none': ()}
 STEPS = 'alternating', 'fused'
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 LOSSES = 'risk', 'objective', 'label'
+
+# %% ../nbs/06_training.ipynb #59bd910f
+def _check_types(cfg):
+    for f in fields(cfg):
+        value, kind = getattr(cfg, f.name), f.type | int if f.type is float else f.type
+        if isinstance(value, kind): continue
+        raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
+
+def _check_names(cfg):
+    known = dict(model=MODELS, loss=LOSSES, step=STEPS, precision=PRECISIONS, adv_objective=OBJECTIVES,
+                 resizing=RESIZINGS)
+    for name, choices in known.items():
+        if getattr(cfg, name) in choices: continue
+        raise ValueError(f"{name} = {getattr(cfg, name)!r}: choose one of {', '.join(choices)}")
+    if set(cfg.turns.split(',')) <= set(TURNS): return
+    raise ValueError(f"turns = {cfg.turns!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
+
+# %% ../nbs/06_training.ipynb #dc71be7f
+def _check_ranges(cfg):
+    for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
+        value = getattr(cfg, name)
+        if value is not None and value <= 0: raise ValueError(f"{name} = {value}: expected a positive number")
+    if not 0 <= cfg.average < 1:
+        raise ValueError(f"average = {cfg.average:g}: expected the decay of a mean, such as 0.99, or 0 for none")
+    if cfg.adv_steps < 0:
+        raise ValueError(f"adv_steps = {cfg.adv_steps}: expected 0 (no adversarial training) or more")
+    if not 0 < cfg.adv_eps <= 127:
+        raise ValueError(f"adv_eps = {cfg.adv_eps:g}: give a pixel's change in 8-bit steps, above 0, at most 127")
+    if not 0 <= cfg.adv_weight <= 1:
+        raise ValueError(f"adv_weight = {cfg.adv_weight:g}: expected a share, from 0 to 1")
 
 # %% ../nbs/06_training.ipynb #70816bf4
 def make_model(cfg:Config, # what to build
@@ -100,12 +121,15 @@ def make_model(cfg:Config, # what to build
         if cfg.model == 'plain': return QualityModel(cfg.backbone, weights)
         return CPRLModel(cfg.backbone, weights, cfg.b, cfg.order, cfg.scope, cfg.layers, cfg.c, cfg.s, cfg.fc, cfg.gate)
 
+# %% ../nbs/06_training.ipynb #acc4cea8
 def pick_device(name:str # "auto" or a torch device
     ) -> torch.device: # where to compute
     "CUDA where there is one, if asked to choose"
     if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try: return torch.empty(1, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as e: raise ValueError(f"device = {name!r}: cannot be used here ({str(e).splitlines()[0]}); use cpu or auto") from None
+    except (RuntimeError, AssertionError, NotImplementedError) as e:
+        why = str(e).splitlines()[0]
+        raise ValueError(f"device = {name!r}: cannot be used here ({why}); use cpu or auto") from None
 
 # %% ../nbs/06_training.ipynb #967211ba
 def adversarial_images(model:QualityModel, # the network that learns
@@ -142,6 +166,7 @@ def turn_loss(model:CPRLModel, # the network
     loss = sum(parts.values())*(1 if cfg.loss == 'label' else cfg.risk_weight)
     return (loss + F.mse_loss(y, y_true) if cfg.loss == 'objective' else loss), parts
 
+# %% ../nbs/06_training.ipynb #b3ee98ee
 def _update(loss, params, *opts): # one step that moves `params` and nothing else
     for p, g in zip(params, torch.autograd.grad(loss, params, allow_unused=True)): p.grad = g
     for opt in opts:
@@ -157,13 +182,15 @@ class Players:
         self.model, self.cfg = model, cfg
         self.game = cfg.model == 'cprl' and cfg.pns
         if self.game and not model.can_intervene:
-            raise ValueError(f"layers = {cfg.layers!r}: PNS intervenes on the last activation, so the last block ({model.layer_names()[-1]}) must be among them; or set pns=False")
+            raise ValueError(f"layers = {cfg.layers!r}: PNS intervenes on the last activation, so the last block "
+                             f"({model.layer_names()[-1]}) must be among them; or set pns=False")
         self.network = model.network_parameters() if cfg.model == 'cprl' else list(model.parameters())
         self.interventions = model.intervention_parameters() if self.game else []
         self.turns = cfg.turns.split(',') if self.game else ['none']
-        self.opt = torch.optim.AdamW(self.network, cfg.lr, weight_decay=cfg.weight_decay)
-        self.opt_max = torch.optim.AdamW(self.interventions, cfg.lr, weight_decay=cfg.weight_decay, maximize=True) if self.game else None
-        self.mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(cfg.average), use_buffers=True) if cfg.average else None
+        how, averaged = dict(lr=cfg.lr, weight_decay=cfg.weight_decay), get_ema_multi_avg_fn(cfg.average)
+        self.opt = torch.optim.AdamW(self.network, **how)
+        self.opt_max = torch.optim.AdamW(self.interventions, **how, maximize=True) if self.game else None
+        self.mean = AveragedModel(model, multi_avg_fn=averaged, use_buffers=True) if cfg.average else None
 
     def set_lr(self, lr):
         for opt in filter(None, (self.opt, self.opt_max)):
@@ -179,12 +206,14 @@ class Players:
         natural = F.mse_loss(y[:len(x)], y_true)
         if z is None: return f, y, natural, dict(mse=natural.item())
         attacked = F.mse_loss(y[len(x):], y_true)
-        return f[:len(x)], y[:len(x)], (1 - w)*natural + w*attacked, dict(mse=natural.item(), adv_mse=attacked.item())
+        said = dict(mse=natural.item(), adv_mse=attacked.item())
+        return f[:len(x)], y[:len(x)], (1 - w)*natural + w*attacked, said
 
     def step(self, x, y_true, t): # one iteration, number t; returns its losses
+        cfg, z = self.cfg, None
         turn = self.turns[t % len(self.turns)]                              # line 12
-        z = adversarial_images(self.model, x, y_true, self.cfg, 1000003*self.cfg.seed + t) if self.cfg.adv_steps else None
-        return (self.fused if self.cfg.step == 'fused' else self.alternating)(x, z, y_true, turn)
+        if cfg.adv_steps: z = adversarial_images(self.model, x, y_true, cfg, 1000003*cfg.seed + t)
+        return (self.fused if cfg.step == 'fused' else self.alternating)(x, z, y_true, turn)
 
     def alternating(self, x, z, y_true, turn):
         model, cfg = self.model, self.cfg
@@ -206,6 +235,14 @@ class Players:
         _update(loss, self.network + self.interventions, *filter(None, (self.opt, self.opt_max)))
         return said | {k: v.item() for k, v in parts.items()}
 
+# %% ../nbs/06_training.ipynb #8a0b52b2
+def srocc(a, # (N,)
+          b # (N,)
+    ) -> float: # in [-1, 1]; 0 for a constant
+    "Spearman's rank order correlation; a constant prediction orders nothing and gets 0"
+    if np.ptp(a) == 0 or np.ptp(b) == 0: return 0.
+    return float(spearmanr(a, b).statistic)
+
 # %% ../nbs/06_training.ipynb #86e67aa1
 def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             images:Images, # what to score
@@ -214,31 +251,34 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             crops:int=1 # of each image: the mean of their scores counts; see `views.multi_crop`
     ) -> np.ndarray: # (N,)
     "Scores of a set, clean or attacked, in evaluation mode"
-    if crops != 1: return np.mean([predict(model, view, attack, batch_size) for view in multi_crop(images, crops)], axis=0)
+    if crops != 1:
+        return np.mean([predict(model, view, attack, batch_size) for view in multi_crop(images, crops)], axis=0)
     device, out = device_of(model), []
+    if getattr(attack, 'whole_set', False): batch_size = len(images)  # SMA attacks a set
     with frozen(model), torch.no_grad():
-        for x, y in loader(images, len(images) if getattr(attack, 'whole_set', False) else batch_size):  # SMA attacks a set
+        for x, y in loader(images, batch_size):
             x, y = x.to(device), y.to(device)
             out.append(scores(model, x if attack is None else attack(model, x, y)).float().cpu())
     return torch.cat(out).numpy()
 
-def srocc(a, # (N,)
-          b # (N,)
-    ) -> float: # in [-1, 1]; 0 for a constant
-    "Spearman's rank order correlation; a constant prediction orders nothing and gets 0"
-    if np.ptp(a) == 0 or np.ptp(b) == 0: return 0.
-    return float(spearmanr(a, b).statistic)
-
-# %% ../nbs/06_training.ipynb #ca3e2f41
+# %% ../nbs/06_training.ipynb #a2958ec3
 RUN_FORMAT = 2
 
 def write_config(run:Path, # the run's folder
                  cfg:Config, # what it is made with
                  data:IQASet): # what it is trained on
     "Write config.json"
-    info = dict(format=RUN_FORMAT, version=__version__, dataset=data.name, score=data.score, proxy=data.proxy, config=asdict(cfg))
-    write_text(Path(run)/'config.json', json.dumps(info, indent=1))
+    about = dict(format=RUN_FORMAT, version=__version__, dataset=data.name, score=data.score, proxy=data.proxy)
+    write_text(Path(run)/'config.json', json.dumps(about | dict(config=asdict(cfg)), indent=1))
 
+# %% ../nbs/06_training.ipynb #881b430a
+def _check_format(path, info): # what config.json holds
+    if isinstance(info, dict) and info.get('format') == RUN_FORMAT: return
+    made = info.get('version', 'unknown') if isinstance(info, dict) else 'unknown'
+    raise ValueError(f"{path}: a run of cprl_nb {made} in another format; this is {__version__}, which reads format "
+                     f"{RUN_FORMAT}: train again, or use that version")
+
+# %% ../nbs/06_training.ipynb #ca3e2f41
 def read_config(run:str|Path # a run's folder
     ) -> tuple: # (Config, dict of the rest)
     "Read and check config.json"
@@ -246,15 +286,16 @@ def read_config(run:str|Path # a run's folder
     if not path.is_file(): raise FileNotFoundError(f"{path}: missing; expected a run folder, as training writes it")
     try: info = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as e: raise ValueError(f"{path}: not JSON ({e})") from None
-    if not isinstance(info, dict) or info.get('format') != RUN_FORMAT:
-        made = info.get('version', 'unknown') if isinstance(info, dict) else 'unknown'
-        raise ValueError(f"{path}: a run of cprl_nb {made} in another format; this is {__version__}, which reads format {RUN_FORMAT}: train again, or use that version")
+    _check_format(path, info)
     cfg = info.pop('config', {})
     wrong = set(cfg or ()) - {f.name for f in fields(Config)} or {'dataset', 'score', 'proxy'} - set(info)
-    if wrong: raise ValueError(f"{path}: setting {sorted(wrong)[0]!r} is unknown or missing; expected the settings of this version's Config (those added since have their defaults)")
+    if wrong:
+        raise ValueError(f"{path}: setting {sorted(wrong)[0]!r} is unknown or missing; expected the settings of this "
+                         "version's Config (those added since have their defaults)")
     try: return Config(**cfg), info
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
 
+# %% ../nbs/06_training.ipynb #d9a1776e
 def load_run(run:str|Path, # a run's folder
              device:str='auto' # torch device
     ) -> tuple: # (model in evaluation mode, Config, dict with dataset, score, proxy, version)
@@ -277,6 +318,7 @@ def _restore_opt(opt, tensors, prefix):
             state.setdefault(int(i), {})[k] = v
     opt.load_state_dict({**opt.state_dict(), 'state': state})
 
+# %% ../nbs/06_training.ipynb #6b2ce8b6
 def save_state(run:Path, # the run's folder
                players:Players, # network, optimisers and mean
                rows:list): # the epochs so far
@@ -286,18 +328,20 @@ def save_state(run:Path, # the run's folder
     if players.mean: tensors |= {f'mean.{k}': v for k, v in players.mean.state_dict().items()}
     save_safetensors(tensors | {'epochs': torch.tensor(len(rows))}, run/'state'/'last.safetensors')
 
+# %% ../nbs/06_training.ipynb #935f6f44
 def load_state(run:Path, # the run's folder
                players:Players # what is put where it was
     ) -> int: # number of finished epochs
     "Go back to a saved state"
     tensors = load_safetensors(run/'state'/'last.safetensors')
-    players.model.load({k[6:]: v for k, v in tensors.items() if k.startswith('model.')}, run/'state')
+    part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    players.model.load(part('model.'), run/'state')
     _restore_opt(players.opt, tensors, 'min')
     if players.opt_max: _restore_opt(players.opt_max, tensors, 'max')
-    if players.mean: players.mean.load_state_dict({k[5:]: v for k, v in tensors.items() if k.startswith('mean.')})
+    if players.mean: players.mean.load_state_dict(part('mean.'))
     return int(tensors['epochs'])
 
-# %% ../nbs/06_training.ipynb #8cf19e2f
+# %% ../nbs/06_training.ipynb #c0a7eca4
 def rate(t:int, # step
          total:int, # number of steps
          warmup:float # share of the steps with rising rate
@@ -306,6 +350,55 @@ def rate(t:int, # step
     up = max(1, round(total*warmup))
     return (t + 1)/up if t < up else 0.5*(1 + math.cos(math.pi*(t - up)/max(1, total - up)))
 
+# %% ../nbs/06_training.ipynb #3dbd06c3
+def _epoch(players, train, epoch, run, bar, last): # -> the means of its losses; `last`: the row of the epoch before
+    model, cfg, losses = players.model.train(), players.cfg, []
+    per_epoch, device, train.epoch = max(1, len(train)//cfg.batch_size), device_of(model), epoch
+    said = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}
+    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train)).tolist()
+    for t, (x, y) in enumerate(loader(train, cfg.batch_size, order), epoch*per_epoch):
+        players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
+        losses.append(players.step(x.to(device), y.to(device), t))
+        if players.mean: players.mean.update_parameters(model)
+        if not all(map(math.isfinite, losses[-1].values())):
+            raise ValueError(f"{run}: the loss is not finite at step {t}; "
+                             f"lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
+        bar.update()
+        bar.set_postfix(loss=f"{losses[-1]['mse']:.4f}", **said)
+    return pd.DataFrame(losses).mean().to_dict()
+
+# %% ../nbs/06_training.ipynb #a319cbb7
+def _validation(model, val, cfg): # what the row of an epoch says of the validation images
+    s, raw = predict(model, val), val.data.table.raw
+    row = dict(val_srocc=srocc(raw, s), val_std=float(s.std()))
+    if not cfg.adv_steps: return row
+    attack = PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)
+    return row | dict(val_adv_srocc=srocc(raw, predict(model, val, attack)))
+
+def _merit(row): return row['val_srocc'] + row.get('val_adv_srocc', 0.)
+
+def _since_best(rows): # epochs without a better one
+    return len(rows) - 1 - int(np.argmax([*map(_merit, rows)]))
+
+# %% ../nbs/06_training.ipynb #42fdef24
+def _check_same(run, data, split, cfg): # is the run in this folder the one to go on with?
+    before = read_config(run)[0]
+    if (run/'split.csv').exists() and not read_split(data, run/'split.csv').equals(split):
+        raise ValueError(f"{run}: made with another split, in its split.csv; resume with that, or give another folder")
+    for name in (f.name for f in fields(Config)):
+        was, asked = getattr(before, name), getattr(cfg, name)
+        if was == asked: continue
+        raise ValueError(f"{run}: made with {name} = {was!r}, not {asked!r}; resume with the same configuration")
+
+def _begin(run, players, data, split, resume): # -> the epochs so far
+    if resume and (run/'state'/'last.safetensors').exists():
+        done = load_state(run, players)
+        return pd.read_csv(run/'metrics.csv').head(done).to_dict('records')
+    write_config(run, players.cfg, data)
+    write_split(data, split, run/'split.csv')
+    return []
+
+# %% ../nbs/06_training.ipynb #8cf19e2f
 def fit(data:IQASet, # images with scores
         split:pd.Series, # "train", "val" or "test" for each row of `data.table`
         cfg:Config, # what to do
@@ -319,48 +412,27 @@ def fit(data:IQASet, # images with scores
     check_split(data, split)
     if (run/'config.json').exists():
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
-        before = read_config(run)[0]
-        changed = [f.name for f in fields(Config) if getattr(before, f.name) != getattr(cfg, f.name)]
-        if (run/'split.csv').exists() and not read_split(data, run/'split.csv').equals(split): raise ValueError(f"{run}: made with another split, in its split.csv; resume with that, or give another folder")
-        if changed: raise ValueError(f"{run}: made with {changed[0]} = {getattr(before, changed[0])!r}, not {getattr(cfg, changed[0])!r}; resume with the same configuration")
+        _check_same(run, data, split, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     device = pick_device(cfg.device)
-    train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True, rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
+    train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True,
+                   rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
     val = Images(take(data, split, 'val'), cfg.size, cfg.resize).preload()
     players = Players(make_model(cfg).to(device).train(), cfg)
-    model, done, rows = players.model, 0, []
-    if resume and (run/'state'/'last.safetensors').exists():
-        done = load_state(run, players)
-        rows = pd.read_csv(run/'metrics.csv').head(done).to_dict('records')
-    else:
-        write_config(run, cfg, data)
-        write_split(data, split, run/'split.csv')
-    merit = lambda row: row['val_srocc'] + row.get('val_adv_srocc', 0.)
-    best = max(map(merit, rows), default=-math.inf)
-    since = lambda: len(rows) - 1 - int(np.argmax([*map(merit, rows)]))  # epochs without a better one
+    model, rows = players.model, _begin(run, players, data, split, resume)
+    best, saved = max(map(_merit, rows), default=-math.inf), time.time()
     per_epoch = max(1, len(train)//cfg.batch_size)
-    saved = time.time()
-    with tqdm(total=cfg.epochs*per_epoch, initial=done*per_epoch, desc=cfg.model, unit='step', disable=not progress) as bar:
-        for epoch in range(done, cfg.epochs):
-            train.epoch, losses = epoch, []
-            model.train()
-            for i, (x, y) in enumerate(loader(train, cfg.batch_size, np.random.default_rng([cfg.seed, epoch]).permutation(len(train)).tolist())):
-                t = epoch*per_epoch + i
-                players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
-                losses.append(players.step(x.to(device), y.to(device), t))
-                if players.mean: players.mean.update_parameters(model)
-                if not all(map(math.isfinite, losses[-1].values())): raise ValueError(f"{run}: the loss is not finite at step {t}; lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
-                bar.update()
-                bar.set_postfix(loss=f"{losses[-1]['mse']:.4f}", **{k: f'{v:.3f}' for k, v in (rows[-1] if rows else {}).items() if 'srocc' in k})
+    with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',
+              disable=not progress) as bar:
+        for epoch in range(len(rows), cfg.epochs):
+            losses = _epoch(players, train, epoch, run, bar, rows[-1] if rows else {})
             shown = players.mean.module if players.mean else model
-            s = predict(shown, val)
-            rows.append(dict(epoch=epoch, **pd.DataFrame(losses).mean().to_dict(), val_srocc=srocc(val.data.table.raw, s), val_std=float(s.std())))
-            if cfg.adv_steps: rows[-1]['val_adv_srocc'] = srocc(val.data.table.raw, predict(shown, val, PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)))
-            if merit(rows[-1]) > best:
-                best = merit(rows[-1])
+            rows.append(dict(epoch=epoch, **losses, **_validation(shown, val, cfg)))
+            if _merit(rows[-1]) > best:
+                best = _merit(rows[-1])
                 save_safetensors(shown.state_dict(), run/'model.safetensors')
             with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
-            if cfg.patience and since() >= cfg.patience: break
+            if cfg.patience and _since_best(rows) >= cfg.patience: break
             if time.time() - saved >= save_every and epoch + 1 < cfg.epochs:
                 save_state(run, players, rows)
                 saved = time.time()
