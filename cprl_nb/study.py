@@ -53,6 +53,7 @@ CELLS = {'plain': dict(model='plain')} | READINGS | TABLE6 | TABLE5 | GATE_CELLS
 HARDENED = dict(adv_steps=2, adv_weight=.7, epochs=14, lr=5e-4)
 _ONE_CHANGED = [dict(adv_steps=0), dict(adv_steps=1), dict(adv_steps=4), dict(adv_eps=.5), dict(adv_eps=2.),
                 dict(adv_eps=4.), dict(adv_objective='squared error')]
+_HELD = dict(adv_target='score', adv_weight=.85)
 
 def _hardened(cell, **more): # (name, settings)
     fused = ' step=fused turns=SF+NC'
@@ -62,7 +63,9 @@ def _hardened(cell, **more): # (name, settings)
 DEFENCES = dict([_hardened('plain'), _hardened('descending position all b=0.4 PNS step=fused turns=SF+NC'),
                  *(_hardened('plain', **changed) for changed in _ONE_CHANGED),
                  _hardened('plain', adv_eps=2., average=.99),
-                 _hardened('descending position layer4 b=0.4 PNS step=fused turns=SF+NC', adv_eps=2., average=.99)])
+                 _hardened('descending position layer4 b=0.4 PNS step=fused turns=SF+NC', adv_eps=2., average=.99),
+                 *(_hardened('plain', adv_eps=2., **how) for how in (
+                     dict(adv_sides='random'), _HELD, _HELD | dict(adv_sides='random')))])
 
 # %% ../nbs/11_study.ipynb #5d186fbd
 _SHARED = dict(weights='imagenet', scale=(1., 1.25), batch_size=16, warmup=.1, precision='bfloat16')
