@@ -73,7 +73,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
 # %% ../nbs/05_attacks.ipynb #7da35b4f
 def at_once(x:torch.Tensor, # images (B, 3, H, W)
             back:bool=True # also on the way back? Without, a CPU takes half as many: the maps stay in its cache
-    ) -> int: # as many as have the pixels of 64 of 224 × 224, on a CPU of 8
+    ) -> int: # as many as have the pixels of 64 images of 224 × 224 (on a CPU, of 8)
     "How many images to send through a network together"
     n = max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
     return n if back or x.device.type != 'cpu' else (n + 1)//2

@@ -10,7 +10,7 @@ __all__ = ['FAMILIES', 'GUIDED', 'EPSILONS', 'FLOOR', 'BUDGETS', 'GRADIENT', 'MA
            'audit', 'curve_figure', 'interval_figure', 'write_report', 'load_scorer']
 
 # %% ../nbs/08_audit.ipynb #1af2773b
-import hashlib, importlib, json, sys
+import hashlib, importlib, json, re, sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
@@ -76,7 +76,7 @@ def ladder(draws:int, # of noise
            queries:int, # of Square
            curve:int, # steps at each ε of the curve
            more:tuple=() # further rungs
-    ) -> list: # of rungs, from cheap to dear
+    ) -> list: # of rungs, in the order in which they are climbed
     "The rungs that every budget has, and more"
     return [
         Rung('noise', 'floor', _with(Noise, draws), f'random corners, the best of {draws - 1}: what no search finds'),
@@ -243,7 +243,7 @@ class Evidence:
 
     def __post_init__(self): self.picks = resample(self.table, self.draws)
 
-    def of(self, *families): # names of their rungs, cheap to dear
+    def of(self, *families): # names of their rungs, in that order
         return [r.name for r in self.rungs if r.family in families and r.name in self.found]
 
     def ends(self, names=None): # the worst case over some rungs, or all
@@ -675,7 +675,8 @@ def audit(model:nn.Module, # (B, 3, H, W) -> (B,)
     rungs, left_out = _usable(BUDGETS[budget] if named else budget, model, x, eps, surrogate)
     about = dict(version=__version__, eps=eps, rungs=[r.name for r in rungs], seed=seed,
                  images=_digest(x, *table.quality), network=_about(model), surrogate=_about(surrogate))
-    shelf = Shelf(folder, about)
+    told = {f'rung {r.name}': re.sub(' at 0x[0-9a-f]+', '', repr(r.make(eps, seed))) for r in rungs}
+    shelf = Shelf(folder, about | told)
     e = _climb_all(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, draws, progress)
     flags = [f for f in (flag(e) for flag in FLAGS) if f]
     lines = _long(e, dict(model=type(model).__name__, seed=seed, n=len(x), **what))

@@ -282,7 +282,7 @@ def _notes(info, eps): # eps: of the interval, 8-bit steps; None without
 def cprl_score(
     images:Param("image files or folders", str, nargs='+'),
     model:Param("folder of a run, e.g. runs/demo/plain", str, required=True)=None,
-    csv:Param("write path, score and error to this file instead of printing a table", str)=None,
+    csv:Param("write the table, errors included, to this file instead of printing it", str)=None,
     interval:Param("also the lowest and highest score that attacks reach", store_true)=False,
     eps:Param("with --interval: bound on the change of a pixel, in 8-bit steps", float)=1.,
     batch_size:Param("images in a batch", int)=16,
@@ -311,7 +311,7 @@ def audit_images(model:str, # folder of a run, or "module:function"
                  resize:int|None=None, # shorter side before the crop, px; None: the run's, or 256
                  seed:int=0, # of the draw
                  scale:str|tuple|None=None # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
-    ) -> Images: # of the set's test part
+    ) -> Images: # of the test part, or of all images without run and split
     "What a network is audited on"
     data = data or (read_config(model)[1]['dataset'] if cfg else 'embedded')
     if n < 1: raise ValueError(f"n = {n}: expected at least 1 image (30 for a verdict)")

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/06_training.ipynb #fbce449c
 from . import __version__
-from .attacks import OBJECTIVES, PGD, Ball, device_of, frozen, gradient, scores
+from .attacks import OBJECTIVES, PGD, Ball, at_once, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, check_split, read_split, take, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
@@ -263,7 +263,8 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
     with frozen(model), torch.no_grad():
         for x, y in loader(images, batch_size):
             x, y = x.to(device), y.to(device)
-            out.append(scores(model, x if attack is None else attack(model, x, y)).float().cpu())
+            if attack is not None: x = attack(model, x, y)
+            out.append(scores(model, x, at_once(x, back=False)).float().cpu())
     return torch.cat(out).numpy()
 
 # %% ../nbs/06_training.ipynb #a2958ec3
