@@ -26,7 +26,7 @@ from .databases import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure, write_figures
-from .models import WeightsUnavailable, imagenet_state
+from .models import QualityModel, WeightsUnavailable
 from .reach import interval_attacks, stability
 from .training import Config, fit, load_run, make_model, pick_device, Players, predict, read_config
 
@@ -70,7 +70,7 @@ def demo_recipe(data:str, # "embedded", the name of a database, or a .csv file
     data = data if data == 'embedded' else 'livec'
     imagenet = RECIPES[data, 'imagenet']
     if weights == 'none': return RECIPES[data, 'scratch'], 'from scratch, as asked'
-    try: imagenet_state(backbone or imagenet['backbone'])
+    try: QualityModel(backbone or imagenet['backbone'], 'imagenet')
     except WeightsUnavailable as e:
         if weights == 'imagenet': raise
         return RECIPES[data, 'scratch'], f'from scratch: {e}'
