@@ -107,7 +107,7 @@ def readme_text():
             parts.append(f'```python\n{source}\n```')
     text = '\n\n'.join(p.strip() for p in parts)
     pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
-    text = re.sub(r'\]\((?:tutorials/)?(\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
+    text = re.sub(r'\]\((\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     return '<!-- Written from nbs/index.ipynb by `python dev.py readme`; edit it there. -->\n\n' + text + '\n'
 
