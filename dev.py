@@ -5,6 +5,8 @@
                                   --flags slow,gpu runs those cells too)
   python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), except cells
                                   that `test` skips, too
+  python dev.py prepare           the one to remember: export, clean, links and table of chapters, README, check,
+                                  and the tests of the notebooks that differ from the last commit
   python dev.py readme            write README.md from nbs/index.ipynb
   python dev.py check             do notebooks, package and README agree? No output an error, no line too long?
   python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html,
@@ -96,6 +98,83 @@ def run(names, flags):
     return 0
 
 
+def chapters():
+    "Section -> its notebooks, as nbs/sidebar.yml lists them"
+    import yaml
+    book = yaml.safe_load((ROOT/'nbs'/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    return {part['section']: [ROOT/'nbs'/name for name in part['contents']] for part in book if isinstance(part, dict)}
+
+
+def about(path):
+    "Title and subtitle of a notebook, and the name of its page"
+    from execnb.nbio import read_nb
+    lines = read_nb(path).cells[0].source.split('\n')
+    title, subtitle = (next((l.removeprefix(mark) for l in lines if l.startswith(mark)), '') for mark in ('# ', '> '))
+    return title, subtitle, re.sub(r'^\d+_', '', path.stem) + '.html'
+
+
+def table_of_chapters():
+    rows = ['| chapter | question |', '|---|---|']
+    for section, paths in chapters().items():
+        rows.append(f'| **{section}** | |')
+        rows += [f'| [{title}]({page}) | {subtitle} |' for title, subtitle, page in map(about, paths)]
+    return '\n'.join(rows)
+
+
+def contents():
+    "Write what follows from the order of chapters: the `Next` links, and the table in nbs/index.ipynb"
+    from execnb.nbio import read_nb, write_nb
+    order = [p for paths in chapters().values() for p in paths]
+    for path, following in zip(order, [*order[1:], None]):
+        nb = read_nb(path)
+        last = [c for c in nb.cells if c.cell_type == 'markdown'][-1]
+        link = '' if following is None else 'Next: [{}]({})'.format(*about(following)[::2])
+        text = re.sub(r'\n*^Next: \[.*\Z', '', last.source, flags=re.M | re.S) + f'\n\n{link}'.rstrip()
+        if text != last.source:
+            last.source = text
+            write_nb(nb, path)
+    nb = read_nb(ROOT/'nbs'/'index.ipynb')
+    cell = next(c for c in nb.cells if c.source.startswith('| chapter |'))
+    if cell.source != table_of_chapters():
+        cell.source = table_of_chapters()
+        write_nb(nb, ROOT/'nbs'/'index.ipynb')
+    return 0
+
+
+def disorder():
+    "Where file numbers, sidebar, `Next` links and the table of chapters tell different orders"
+    from execnb.nbio import read_nb
+    order = [p for paths in chapters().values() for p in paths]
+    found = [p for p in notebooks([]) if p.stem != 'index']
+    wrong = [f"{p.name}: not in nbs/sidebar.yml" for p in found if p not in order]
+    wrong += [f"{p.name}: in nbs/sidebar.yml, but not in nbs/" for p in order if p not in found]
+    if wrong: return wrong
+    for k, path in enumerate(order):
+        if path.name[:2] != f'{k:02}': wrong.append(f"{path.name}: number {k} in nbs/sidebar.yml")
+        last = [c.source for c in read_nb(path).cells if c.cell_type == 'markdown'][-1]
+        link = 'Next: [{}]({})'.format(*about(order[k + 1])[::2]) if k + 1 < len(order) else ''
+        if not last.endswith(link) or (not link and 'Next: [' in last):
+            wrong.append(f"{path.name}: its last line is not {link!r}")
+    if not any(c.source == table_of_chapters() for c in read_nb(ROOT/'nbs'/'index.ipynb').cells):
+        wrong.append("index.ipynb: the table of chapters is another one")
+    return wrong
+
+
+def changed():
+    "The notebooks that differ from the last commit"
+    said = subprocess.run(['git', 'status', '--porcelain', 'nbs'], cwd=ROOT, capture_output=True, text=True).stdout
+    return [p.stem for p in notebooks([]) if p.name in said]
+
+
+def prepare():
+    for tool in ('nbdev_export', 'nbdev_clean'):
+        subprocess.run([Path(sys.executable).with_name(tool)], cwd=ROOT, check=True)
+    contents()
+    readme()
+    names = changed()
+    return check() or (test(names, []) if names else 0)
+
+
 def readme_text():
     "nbs/index.ipynb as markdown: prose as it is, code in fences, links to pages made links to the notebooks"
     from execnb.nbio import read_nb
@@ -146,13 +225,13 @@ def check():
             wrong += [str(n) for n in sorted(names) if read(ROOT/n) != read(copy/n)]
     if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
     for w in wrong: print(f"out of step with the notebooks: {w}")
-    print("run nbdev_export, nbdev_clean and python dev.py readme" if wrong else "notebooks, package and README agree")
+    print("run python dev.py prepare" if wrong else "notebooks, package and README agree")
     failed = [p.name for p in notebooks([]) if '"output_type": "error"' in p.read_text(encoding='utf-8')]
     for name in failed:
         print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
-    wide = long_lines()
-    for w in wide: print(w)
-    return len(wrong) + len(failed) + len(wide)
+    others = disorder() + long_lines()
+    for w in others: print(w)
+    return len(wrong) + len(failed) + len(others)
 
 
 class Page(HTMLParser):
@@ -265,12 +344,12 @@ def undocumented(out, pages):
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('chore', choices=('test', 'run', 'readme', 'check', 'site'))
+    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'site'))
     parser.add_argument('names', nargs='*')
     parser.add_argument('--flags', default='', help='flags of cells to run that are skipped otherwise, as in slow,gpu')
     parser.add_argument('--out', default='_docs_local', help='folder of the local site')
     args = parser.parse_args()
     flags = [f for f in args.flags.split(',') if f]
     chores = {'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags),
-              'readme': readme, 'check': check, 'site': lambda: site(args.out)}
+              'prepare': prepare, 'readme': readme, 'check': check, 'site': lambda: site(args.out)}
     sys.exit(chores[args.chore]() > 0)
