@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 from .soft_rank import ChannelActivation
 
-# %% ../nbs/03_pns.ipynb #d5baf329
+# %% ../nbs/03_pns.ipynb #21e18955
 RESPONSES = {'never': (0, 0), 'complier': (0, 1), 'always': (1, 1), 'defier': (1, 0)} # type -> Y_0, Y_1
 
 # %% ../nbs/03_pns.ipynb #c15ecc27
