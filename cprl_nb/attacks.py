@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'device_of', 'frozen',
-           'check_inputs', 'scores', 'at_once', 'check_eps', 'Ball', 'side', 'reflection', 'skip_sigmoid', 'NoGradient',
-           'gradient', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
+           'check_inputs', 'scores', 'batch_limit', 'check_eps', 'Ball', 'side', 'reflection', 'skip_sigmoid',
+           'NoGradient', 'gradient', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/10_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
@@ -54,10 +54,10 @@ def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
 # %% ../nbs/10_attacks.ipynb #2375ccf7
 def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
            x:torch.Tensor, # images (B, 3, H, W), [0, 1]
-           rows:int|None=None # so many go through the network at once; None: all
+           max_batch:int|None=None # so many go through the network at once; None: all
     ) -> torch.Tensor: # (B,), checked
     "The model's scores, refused if they have another shape or are not finite"
-    if rows and len(x) > rows: return torch.cat([scores(model, part) for part in x.split(rows)])
+    if max_batch and len(x) > max_batch: return torch.cat([scores(model, part) for part in x.split(max_batch)])
     s = model(x)
     if not torch.is_tensor(s) or s.shape != x.shape[:1]:
         got = tuple(s.shape) if torch.is_tensor(s) else type(s).__name__
@@ -68,12 +68,12 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     return s
 
 # %% ../nbs/10_attacks.ipynb #7da35b4f
-def at_once(x:torch.Tensor, # images (B, 3, H, W)
-            back:bool=True # also on the way back? Without, a CPU takes half as many: the maps stay in its cache
+def batch_limit(x:torch.Tensor, # images (B, 3, H, W)
+            with_gradient:bool=True # do they come back for a gradient? If not, a CPU takes half as many
     ) -> int: # as many as have the pixels of 64 images of 224 × 224 (on a CPU, of 8)
     "How many images to send through a network together"
     n = max(1, (8 if x.device.type == 'cpu' else 64)*224**2//x[0, 0].numel())
-    return n if back or x.device.type != 'cpu' else (n + 1)//2
+    return n if with_gradient or x.device.type != 'cpu' else (n + 1)//2
 
 # %% ../nbs/10_attacks.ipynb #d8d7fd11
 NORMS = ('linf', 'l2')
@@ -213,7 +213,7 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
 # %% ../nbs/10_attacks.ipynb #c47f5311
 def _clean_scores(model, x): # of the unchanged images; refused if the network is no scorer that an attack could mean
     version = x._version
-    s = scores(model, x, at_once(x, back=False)).to(x.dtype)
+    s = scores(model, x, batch_limit(x, with_gradient=False)).to(x.dtype)
     if x._version != version:
         raise ValueError(f"{type(model).__name__} changes its input in place; "
                          "give it a copy, e.g. x = x - mean for x -= mean")
@@ -278,14 +278,14 @@ class Attack:
                 odd = '' if value.isfinite().all() else ', not all finite'
                 raise ValueError(f"objective: gives {tuple(value.shape)} for {len(x)} images{odd}; "
                                  "expected a finite value for each, as (s - t)**2")
-            search, v = self.search(model, ball, t, clean), None
+            search, v, limit = self.search(model, ball, t, clean), None, batch_limit(x, with_gradient=False)
             while True:
                 try: z = search.send(v)
                 except StopIteration: break
                 if self.rounded: z = ball.to_8bit(z)
                 s, moved = clean.clone(), (z != x).flatten(1).any(1)
                 if moved.any():
-                    s[moved] = scores(model, z if moved.all() else z[moved], at_once(x, back=False)).to(x.dtype)
+                    s[moved] = scores(model, z if moved.all() else z[moved], limit).to(x.dtype)
                     idle = idle is not False and torch.equal(s, clean)
                 v = self.goal(s, t)
                 better = v > value
@@ -374,9 +374,9 @@ def _check_pgd(a): # the settings of a `PGD`
     if a.momentum < 0 or a.momentum and a.schedule == 'auto':
         raise ValueError(f"momentum = {a.momentum}: expected 0 or more, "
                          "and 0 with the schedule auto, which has its own")
-    if min(a.steps, a.restarts, a.samples, 1 if a.rows is None else a.rows) < 1:
-        raise ValueError(f"steps = {a.steps}, restarts = {a.restarts}, samples = {a.samples}, rows = {a.rows}: "
-                         "expected at least 1")
+    if min(a.steps, a.restarts, a.samples, 1 if a.max_batch is None else a.max_batch) < 1:
+        raise ValueError(f"steps = {a.steps}, restarts = {a.restarts}, samples = {a.samples}, "
+                         f"max_batch = {a.max_batch}: expected at least 1")
 
 # %% ../nbs/10_attacks.ipynb #4102ee44
 @dataclass(frozen=True)
@@ -393,7 +393,7 @@ class PGD(Attack):
     schedule:str='fixed' # of the step's length: a key of `SCHEDULES`
     stop_at:float|None=None # value of the objective at which an image is done
     precision:str='float32' # of the search; what is found is always scored as the network does it
-    rows:int|None=None # images × starts that are searched together; None: as `at_once` says
+    max_batch:int|None=None # images × starts that are searched together; None: as `batch_limit` says
 
     def __post_init__(self):
         super().__post_init__()
@@ -407,18 +407,18 @@ class PGD(Attack):
         return ' '.join(filter(None, [kind, guide, averaged, 'momentum'*bool(self.momentum)]))
 
     def search(self, model, ball, t, clean): # yields what each start found
-        from cprl_nb.twin import folded  # of the next chapter
+        from cprl_nb.twin import fast_copy  # of the next chapter
         rng, moved, dtype = torch.Generator().manual_seed(self.seed), False, PRECISIONS[self.precision]
         starts = [ball.project(ball.x + ball.noise(rng)) if self.random_start else ball.x for _ in range(self.restarts)]
-        twin = model if self.vary == 'same' else folded(model, ball.x, clean, dtype)
-        rows, dice = self.rows or at_once(ball.x), rng.get_state()
-        per_group = max(1, rows//len(ball))
+        twin = model if self.vary == 'same' else fast_copy(model, ball.x, clean, dtype)
+        max_batch, rng_state = self.max_batch or batch_limit(ball.x), rng.get_state()
+        per_group = max(1, max_batch//len(ball))
         margin = 0. if dtype is None else .008  # two steps of a score in bfloat16: in doubt, the last point
         for i in range(0, len(starts), per_group):
             group, ends = torch.cat(starts[i:i + per_group]), []
             image = torch.arange(len(ball), device=t.device).repeat(len(group)//len(ball))
-            for part, start in zip(image.split(rows), group.split(rows)):
-                rng.set_state(dice)
+            for part, start in zip(image.split(max_batch), group.split(max_batch)):
+                rng.set_state(rng_state)
                 guide = twin if self.gradient == 'own' else GUIDES[self.gradient](model, ball.x[part])
                 with torch.autocast(ball.x.device.type, dtype, enabled=dtype is not None):
                     *found, m = self.ascend(guide, twin, ball[part], t[part], start, rng)
