@@ -38,6 +38,8 @@ class BlackBox(Attack):
         if not isinstance(self.queries, int) or self.queries < self.fewest:
             raise ValueError(f"queries = {self.queries!r}: expected a whole number, at least {self.fewest}")
 
+    def passes_per_call(self, gradient_cost=2.5): return self.queries
+
     def value(self, model, z, t): return self.goal(scores(model, z).to(t.dtype), t)
 
 # %% ../nbs/12_black_box.ipynb #dccd78d5
@@ -249,6 +251,8 @@ class Transfer(Attack):
         self.__dict__.update(name=name or self.label())
 
     def label(self): return f'{self.attack.name} from {type(self.surrogate).__name__}'
+
+    def passes_per_call(self, gradient_cost=2.5): return self.attack.passes_per_call(gradient_cost) # by the surrogate
 
     def aiming(self, objective): return Transfer(self.surrogate, self.attack.aiming(objective), self.name)
 

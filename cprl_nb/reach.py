@@ -119,6 +119,9 @@ class SMA:
         steps = sum(a.about()['steps'] for a in self.attacks)
         return dict(attack=self.name, objective='SROCC and MSE', eps=self.eps, steps=steps, restarts=1)
 
+    def passes(self, gradient_cost=2.5): # of an image: how far its score goes, and the way to the score chosen
+        return 1 + sum(a.passes(gradient_cost) - 1 for a in self.attacks) + self.halvings
+
     @torch.no_grad()
     def __call__(self,
                  model:nn.Module, # (B, 3, H, W) -> (B,)
