@@ -23,11 +23,11 @@ from .attacks import check_eps, check_inputs, device_of, frozen, scores
 from .black_box import Transfer
 from .data import atomic, write_text
 from .views import Images
-from .metrics import gains, interval, measures, turned
+from .metrics import gains, confidence_interval, measure_many, worst_sided
 from .evaluation import RESULT_COLUMNS, to_markdown
 from .reach import worst_targets
 from .soft_rank import ChannelActivation
-from .ladder import BUDGETS, EPSILONS, FLOOR, GUIDED, Found, climb, passes, probe
+from .ladder import BUDGETS, EPSILONS, FLOOR, GUIDED, Reached, climb, passes, probe
 from .verdict import FLAGS, Evidence, verdict
 
 # %% ../nbs/18_audit.ipynb #249bc219
@@ -64,7 +64,7 @@ class Shelf:
 
     def has(self, name): return bool(self.folder) and self.path(name).is_file()
 
-    def keep(self, name, make): # the arrays kept under a name; else those that `make` gives
+    def load_or_make(self, name, make): # the arrays kept under a name; else those that `make` gives
         if not self.has(name):
             found = make()
             if self.folder:
@@ -137,7 +137,7 @@ class Report:
     _repr_markdown_ = markdown
 
 # %% ../nbs/18_audit.ipynb #a4fead6a
-def _look(model, x, eps, seed, batch_size): # scores twice, and the probe
+def _score_and_probe(model, x, eps, seed, batch_size): # scores twice, and the probe
     clean, again, probes, device = [], [], [], device_of(model)
     with frozen(model), torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -149,7 +149,7 @@ def _look(model, x, eps, seed, batch_size): # scores twice, and the probe
     return dict(clean=np.concatenate(clean), again=np.concatenate(again)) | found
 
 # %% ../nbs/18_audit.ipynb #ac9fa808
-def _jobs(rungs, eps, surrogate, seed): # (field of the evidence, key in it, name of the file, attack)
+def _attacks_in_order(rungs, eps, surrogate, seed): # (field of the evidence, key in it, name of the file, attack)
     make = lambda r: Transfer(surrogate, r.make(eps, seed)) if r.family == 'transfer' else r.make(eps, seed)
     jobs = [('found', r.name, r.name, make(r)) for r in rungs if r.family != 'curve']
     for r in rungs:
@@ -161,10 +161,10 @@ def _jobs(rungs, eps, surrogate, seed): # (field of the evidence, key in it, nam
 
 # %% ../nbs/18_audit.ipynb #3c8f9b54
 def _climb_all(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, draws, progress): # -> Evidence
-    jobs = _jobs(rungs, eps, surrogate, seed)
+    jobs = _attacks_in_order(rungs, eps, surrogate, seed)
     cost = {name: 0 if shelf.has(name) else round(passes(a)*len(x)) for _, _, name, a in jobs}
     with tqdm(total=sum(cost.values()), desc='auditing', unit='pass', unit_scale=True, disable=not progress) as bar:
-        found = shelf.keep('look', lambda: _look(model, x, eps, seed, batch_size))
+        found = shelf.load_or_make('look', lambda: _score_and_probe(model, x, eps, seed, batch_size))
         clean, again = found.pop('clean'), found.pop('again')
         e = Evidence(table, eps, clean, again, pd.DataFrame(found), rungs, draws=draws)
         for kind, key, name, attack in jobs:
@@ -173,15 +173,16 @@ def _climb_all(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, 
                 continue
             bar.set_postfix_str(name)
             tick = lambda k: bar.update(cost[name]*k/len(x))
-            getattr(e, kind)[key] = Found(**shelf.keep(name, lambda: vars(climb(model, x, attack, batch_size, tick))))
+            go = lambda: vars(climb(model, x, attack, batch_size, tick))
+            getattr(e, kind)[key] = Reached(**shelf.load_or_make(name, go))
     return e
 
 # %% ../nbs/18_audit.ipynb #aa09e3d8
 def _sets(e): # attack -> the scores (N,) that its line measures
-    q, worst = e.table.quality.to_numpy(), e.ends()
+    q, worst = e.table.quality.to_numpy(), e.together()
     return {'clean': e.clean,
-            **{n: turned(f.low, f.high, q) for n, f in e.found.items()},
-            'worst case': turned(worst.low, worst.high, q),
+            **{n: worst_sided(f.low, f.high, q) for n, f in e.found.items()},
+            'worst case': worst_sided(worst.low, worst.high, q),
             'worst case, sides by the score': np.where(e.clean >= np.median(e.clean), worst.low, worst.high),
             'worst ranking': worst_targets(worst.low, worst.high, q)}
 
@@ -198,11 +199,12 @@ def _settings(e, name, seed): # the columns that say what a line is of
     return how | dict(attack=name, objective='both ways', family=family, eps=eps)
 
 # %% ../nbs/18_audit.ipynb #17551937
-def _long(e, about): # the table, long form
-    sets, worst, rows = _sets(e), e.ends(), []
+def _result_table(e, about): # the table, long form
+    sets, worst, rows = _sets(e), e.together(), []
     s = np.stack([*sets.values()])
-    values, drawn = measures(e.table, s), [measures(e.table.iloc[i], s[:, i]) for i in e.picks]
-    ends = {m: interval(np.stack([d[m] for d in drawn])) if drawn else np.full((2, len(s)), np.nan) for m in values}
+    values, drawn = measure_many(e.table, s), [measure_many(e.table.iloc[i], s[:, i]) for i in e.resampled]
+    ends = {m: confidence_interval(np.stack([d[m] for d in drawn])) if drawn else np.full((2, len(s)), np.nan)
+            for m in values}
     for k, (name, attacked) in enumerate(sets.items()):
         how = about | _settings(e, name, about['seed'])
         rows += [dict(metric=m, value=values[m][k], low=ends[m][0][k], high=ends[m][1][k]) | how for m in values]
@@ -222,8 +224,8 @@ def _by_eps(e): # the curve
     rows = []
     for z in sorted(e.curve):
         (rho, low, high), noise = e.srocc(e.curve[z]), e.srocc(e.floor[z])[0]
-        rows.append(dict(eps=z, SROCC=rho, low=low, high=high, reach=e.curve[z].width.mean(),
-                         noise=noise, noise_reach=e.floor[z].width.mean()))
+        rows.append(dict(eps=z, SROCC=rho, low=low, high=high, reach=e.curve[z].reach.mean(),
+                         noise=noise, noise_reach=e.floor[z].reach.mean()))
     return pd.DataFrame(rows, columns=['eps', 'SROCC', 'low', 'high', 'reach', 'noise', 'noise_reach'])
 
 # %% ../nbs/18_audit.ipynb #0fdfb667
@@ -248,11 +250,11 @@ def audit(model:nn.Module, # (B, 3, H, W) -> (B,)
     rungs, left_out = _usable(BUDGETS[budget] if named else budget, model, x, eps, surrogate)
     about = dict(version=__version__, eps=eps, rungs=[r.name for r in rungs], seed=seed,
                  images=_digest(x, *table.quality), network=_about(model), surrogate=_about(surrogate))
-    told = {f'rung {r.name}': re.sub(' at 0x[0-9a-f]+', '', repr(r.make(eps, seed))) for r in rungs}
-    shelf = Shelf(folder, about | told)
+    settings_of = {f'rung {r.name}': re.sub(' at 0x[0-9a-f]+', '', repr(r.make(eps, seed))) for r in rungs}
+    shelf = Shelf(folder, about | settings_of)
     e = _climb_all(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, draws, progress)
     flags = [f for f in (flag(e) for flag in FLAGS) if f]
-    lines = _long(e, dict(model=type(model).__name__, seed=seed, n=len(x), **what))
+    lines = _result_table(e, dict(model=type(model).__name__, seed=seed, n=len(x), **what))
     about |= dict(n=len(x), budget=budget if named else 'own', **what)
     return Report(*verdict(e, flags), flags, lines, _by_image(e), _by_eps(e), left_out, about)
 

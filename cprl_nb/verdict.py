@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-from .ladder import Found, passes
-from .metrics import correlations, interval, resample, turned
+from .ladder import Reached, passes
+from .metrics import correlations, confidence_interval, resample_scenes, worst_sided
 
 # %% ../nbs/17_verdict.ipynb #605208ad
 MARGIN = .1 # of the reach: what counts as further
@@ -27,34 +27,34 @@ class Evidence:
     again:np.ndarray # the same, a second time
     probe:pd.DataFrame # of `probe`
     rungs:list # that were climbed
-    found:dict=field(default_factory=dict) # rung -> `Found`
-    curve:dict=field(default_factory=dict) # ε -> `Found`
-    floor:dict=field(default_factory=dict) # ε -> `Found`, for noise
+    found:dict=field(default_factory=dict) # rung -> `Reached`
+    curve:dict=field(default_factory=dict) # ε -> `Reached`
+    floor:dict=field(default_factory=dict) # ε -> `Reached`, for noise
     draws:int=500 # bootstrap samples
 
-    def __post_init__(self): self.picks = resample(self.table, self.draws)
+    def __post_init__(self): self.resampled = resample_scenes(self.table, self.draws)
 
-    def of(self, *families): # names of their rungs, in that order
+    def names_of(self, *families): # names of their rungs, in that order
         return [r.name for r in self.rungs if r.family in families and r.name in self.found]
 
-    def ends(self, names=None): # the worst case over some rungs, or all
+    def together(self, names=None): # the worst case over some rungs, or all
         some = [self.found[n] for n in (self.found if names is None else names)]
         low, high = [f.low for f in some], [f.high for f in some]
-        return Found(np.min([self.clean, *low], 0), np.max([self.clean, *high], 0))
+        return Reached(np.min([self.clean, *low], 0), np.max([self.clean, *high], 0))
 
-    def further(self, a, b): # widths (N,) each: is a further than b?
+    def goes_further(self, a, b): # widths (N,) each: is a further than b?
         d = a - b
-        low, _ = interval(np.array([d[i].mean() for i in self.picks]))
+        low, _ = confidence_interval(np.array([d[i].mean() for i in self.resampled]))
         return d.mean() > max(MARGIN*b.mean(), .01*self.clean.std(), 1e-6) and not low <= 0 # low may be NaN
 
-    def ranked(self, found): # SROCC of the turned scores: its value, and in each draw
-        s, raw = turned(found.low, found.high, self.table.quality), self.table.raw.to_numpy()
+    def srocc_draws(self, found): # SROCC of the turned scores: its value, and in each draw
+        s, raw = worst_sided(found.low, found.high, self.table.quality), self.table.raw.to_numpy()
         value = lambda i=slice(None): correlations(rankdata(raw[i]), rankdata(s[None, i], axis=1))[0]
-        return value(), np.array([value(i) for i in self.picks])
+        return value(), np.array([value(i) for i in self.resampled])
 
     def srocc(self, found): # and its interval
-        rho, drawn = self.ranked(found)
-        return rho, *interval(drawn)
+        rho, drawn = self.srocc_draws(found)
+        return rho, *confidence_interval(drawn)
 
 # %% ../nbs/17_verdict.ipynb #7d1fc938
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def _flat(p): return (p.slope > 1e-12) & (p.through < .01*p.slope) # images wher
 def zero_gradient(e:Evidence # all of it
     ) -> Flag|None: # None: nothing to see
     "No gradient at all"
-    share = max([(e.probe.slope < 1e-12).mean(), *(e.found[n].stuck for n in e.of('one step', 'iterative'))])
+    stuck = [e.found[n].stuck for n in e.names_of('one step', 'iterative')]
+    share = max([(e.probe.slope < 1e-12).mean(), *stuck])
     if share > .05:
         return Flag('zero gradient', f'no gradient at {share:.0%} of the images',
                     'an attack along the gradient stands still there, whatever the network would do',
@@ -120,7 +121,7 @@ def shrunken(e:Evidence # all of it
     "Predictions hardly differ"
     ours, theirs = e.clean.std(), e.table.quality.std()
     if 1e-3 < ours < theirs/3:
-        reach = e.ends().width.mean()
+        reach = e.together().reach.mean()
         return Flag('shrunken output',
                     f'the predictions have a standard deviation of {ours:.3f}, the scores of {theirs:.3f}',
                     f'small changes look like robustness: the largest mean reach, {reach:.3f}, '
@@ -139,8 +140,8 @@ def constant(e:Evidence # all of it
 def one_step(e:Evidence # all of it
     ) -> Flag|None: # None: nothing to see
     "FGSM is further than PGD"
-    one, many = e.of('one step'), e.of('iterative')
-    if one and many and e.further(a := e.ends(one).width, b := e.ends(many).width):
+    one, many = e.names_of('one step'), e.names_of('iterative')
+    if one and many and e.goes_further(a := e.together(one).reach, b := e.together(many).reach):
         return Flag('one step is enough',
                     f'FGSM moves scores by {a.mean():.3f} in the mean, the iterative attacks by {b.mean():.3f}',
                     'many steps can do what one does; if they do not, the gradient along the way misleads',
@@ -148,10 +149,10 @@ def one_step(e:Evidence # all of it
 
 # %% ../nbs/17_verdict.ipynb #e77bfb73
 def _beyond(e, *families): # those that go further than the white-box attacks, in words, and the mean reach of these
-    white = e.of('one step', 'iterative')
-    own = e.ends(white).width
-    better = [n for n in e.of(*families) if white and e.further(e.found[n].width, own)]
-    return '; '.join(f'{n} moves scores by {e.found[n].width.mean():.3f}' for n in better), own.mean()
+    white = e.names_of('one step', 'iterative')
+    own = e.together(white).reach
+    better = [n for n in e.names_of(*families) if white and e.goes_further(e.found[n].reach, own)]
+    return '; '.join(f'{n} moves scores by {e.found[n].reach.mean():.3f}' for n in better), own.mean()
 
 def without_gradient(e:Evidence # all of it
     ) -> Flag|None: # None: nothing to see
@@ -176,8 +177,8 @@ def adaptive(e:Evidence # all of it
 def not_monotone(e:Evidence # all of it
     ) -> Flag|None: # None: nothing to see
     "A larger ball gives less"
-    reach, at = {z: f.width for z, f in e.curve.items()}, sorted(e.curve)
-    fell = [(a, b) for a, b in zip(at, at[1:]) if e.further(reach[a], reach[b])]
+    reach, at = {z: f.reach for z, f in e.curve.items()}, sorted(e.curve)
+    fell = [(a, b) for a, b in zip(at, at[1:]) if e.goes_further(reach[a], reach[b])]
     if fell:
         seen = [f'at {a*255:g}/255 scores move by {reach[a].mean():.3f}, at {b*255:g}/255 by {reach[b].mean():.3f}'
                 for a, b in fell]
@@ -198,10 +199,10 @@ def improving(e:Evidence # all of it
     ) -> Flag|None: # None: nothing to see
     "The dearest attack is further than the others"
     price = {r.name: passes(r.make(e.eps, 0)) for r in e.rungs}
-    names = sorted(e.of('iterative'), key=price.get)
+    names = sorted(e.names_of('iterative'), key=price.get)
     if len(names) < 2: return
     *others, dearest = names
-    if e.further(a := e.found[dearest].width, b := e.ends(others).width):
+    if e.goes_further(a := e.found[dearest].reach, b := e.together(others).reach):
         return Flag('still improving',
                     f'{dearest} moves scores by {a.mean():.3f} in the mean, {" and ".join(others)} by {b.mean():.3f}',
                     'the attack has not converged, so that its figure is too kind', 'a larger budget')
@@ -224,10 +225,10 @@ def verdict(e:Evidence, # all of it
             flags:list # that were seen
     ) -> tuple: # "holds", "masked", "broken" or "inconclusive: …", and a sentence
     "What the evidence says"
-    (rho, drawn), (rho_w, drawn_w) = e.ranked(Found(e.clean, e.clean)), e.ranked(e.ends())
-    (low, _), (low_w, high_w) = interval(drawn), interval(drawn_w)
+    (rho, drawn), (rho_w, drawn_w) = e.srocc_draws(Reached(e.clean, e.clean)), e.srocc_draws(e.together())
+    (low, _), (low_w, high_w) = confidence_interval(drawn), confidence_interval(drawn_w)
     seen = (f'SROCC is {rho:.2f} clean and {rho_w:.2f} in the worst case'
-            + (f' (95 % interval {low_w:.2f} to {high_w:.2f})' if e.picks else '')
+            + (f' (95 % interval {low_w:.2f} to {high_w:.2f})' if e.resampled else '')
             + f' at ε = {e.eps*255:g}/255, {len(e.clean)} images')
     names = lambda fs: ', '.join(f.name for f in fs)
     if any(f.name == 'constant output' for f in flags):
@@ -242,7 +243,7 @@ def verdict(e:Evidence, # all of it
     if lacks := _lacks(e):
         return 'inconclusive: only weak attacks', f'{seen}, but this says little: {lacks}. Give a larger budget.'
     if flags: return f'inconclusive: {names(flags)}', f'{seen}. What was flagged must be cleared up first.'
-    if not interval(drawn_w - drawn/2)[0] > 0: # or NaN
+    if not confidence_interval(drawn_w - drawn/2)[0] > 0: # or NaN
         return 'inconclusive: the interval', (f'{seen}: more than half of the ranking is left, but with so few scenes '
                                               'it might be less. Give more images of more scenes.')
     return 'holds', (f'{seen}: more than half of the ranking is left, after all attacks of this ladder, '
