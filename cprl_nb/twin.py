@@ -20,7 +20,7 @@ def _packed(weight, padding, shape): # weights of a convolution at stride 1, in 
 def _packed_conv(x, packed, bias, padding):
     return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, padding, [1, 1], [1, 1], 1, 'none', [], '')
 
-# %% ../nbs/11_twin.ipynb #0f877dc0
+# %% ../nbs/11_twin.ipynb #3ba50971
 @cache
 def can_pack(dtype:torch.dtype # of weights and images
     ) -> bool: # False: `PackedConv` computes an ordinary convolution
@@ -154,7 +154,7 @@ def _fold_batch_norms(net, part, on_cpu): # of a graph module -> name: (convolut
         _bypass(bn)
     return made
 
-# %% ../nbs/11_twin.ipynb #4c3ccf4e
+# %% ../nbs/11_twin.ipynb #b2cb4c03
 class NoFastCopy(Exception):
     "Why a network has no fast copy"
 
@@ -192,7 +192,7 @@ def make_fast_copy(model:nn.Module, # in evaluation mode
         for name, (new, kind) in made.items(): setattr(net, name, kind(new.to(dtype)))
     return net
 
-# %% ../nbs/11_twin.ipynb #109e0a5e
+# %% ../nbs/11_twin.ipynb #ce9e1d5b
 def fast_copy(model:nn.Module, # in evaluation mode
               x:torch.Tensor, # images (B, 3, H, W); the copy is compared on two of them
               s:torch.Tensor, # their scores (B,)
