@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 import pandas as pd
 from .attacks import PGD
-from .data import IQASet, split_by_scene, take
+from .data import IQASet, split_by_scene
 from .databases import open_set
 from .views import Images
 from .evaluation import evaluate, paper_table, save_results
@@ -108,11 +108,11 @@ def peak_memory() -> str: # e.g. ", peak memory 1.2 GB"; empty where the system 
     return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/unit:.1f} GB"
 
 # %% ../nbs/22_demo.ipynb #0dbdc989
-def _train_both(images, parts, test, cfg, attacks, about, out): # networks, long table, seconds of training
+def _train_both(images, test, cfg, attacks, about, out): # networks, long table, seconds of training
     models, results, seconds = {}, [], {}
     for name in ('plain', 'cprl'):
         start = time.time()
-        models[name] = fit(images, parts, replace(cfg, model=name), out/name)
+        models[name] = fit(images, replace(cfg, model=name), out/name)
         seconds[name] = time.time() - start
         results.append(evaluate(models[name], test, attacks, dict(model=name, **about)))
     return models, pd.concat(results, ignore_index=True), seconds
@@ -136,12 +136,11 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
     images = open_set(data, root, scale)
     recipe, about_weights = demo_recipe(data, weights, settings.get('backbone'))
     cfg = _demo_config(recipe, seed, settings)
-    parts, out = open_split(images, split) if split else split_by_scene(images, seed), free_folder(out)
-    test = Images(take(images, parts, 'test'), cfg.size, cfg.resize, seed=seed).preload()
-    counts = ', '.join(f'{k} {v}' for k, v in parts.value_counts().items())
-    print(f"{images.describe()}; {counts}\n{cfg.backbone}, {cfg.size} px, {about_weights}")
+    images, out = open_split(images, split) if split else split_by_scene(images, seed), free_folder(out)
+    test = Images(images.part('test'), cfg.size, cfg.resize, seed=seed).preload()
+    print(f"{images.describe()}\n{cfg.backbone}, {cfg.size} px, {about_weights}")
     about = dict(weights=cfg.weights or 'none', split=Path(split).name if split else f'seed {seed}', seed=seed)
-    models, results, seconds = _train_both(images, parts, test, cfg, _attacks(eps, steps, seed), about, out)
+    models, results, seconds = _train_both(images, test, cfg, _attacks(eps, steps, seed), about, out)
     training = ', '.join(f'{name} {s:.0f} s' for name, s in seconds.items())
     cost = f"{about_weights}; {time.time() - start:.0f} s in all (training: {training}){peak_memory()}"
     _write_demo(results, models, test, out, PGD(eps/255, steps, seed=seed), cost)

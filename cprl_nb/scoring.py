@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/20_scoring.ipynb #59a94561
 from .attacks import FGSM, PGD, NoGradient, device_of, scores
-from .data import IQASet, atomic, official_split, read_image, read_split, take
+from .data import IQASet, atomic, official_split, read_image, read_split
 from .databases import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate
@@ -65,7 +65,7 @@ def load_scorer(name:str, # folder of a run, or "module:function"
 # %% ../nbs/20_scoring.ipynb #3095447d
 def open_split(images:IQASet, # what is divided
                split:str|Path # a saved split.csv, or "official"
-    ) -> pd.Series: # "train", "val" or "test" for each image
+    ) -> IQASet: # the same images with that split
     "A split that somebody has made"
     return official_split(images) if split == 'official' else read_split(images, split)
 
@@ -144,7 +144,7 @@ def audit_images(model:str, # folder of a run, or "module:function"
     data = data or (read_config(model)[1]['dataset'] if cfg else 'embedded')
     if n < 1: raise ValueError(f"n = {n}: expected at least 1 image (30 for a verdict)")
     images = open_set(data, root, scale)
-    if split or cfg: images = take(images, open_split(images, split or Path(model)/'split.csv'), 'test')
+    if split or cfg: images = open_split(images, split or Path(model)/'split.csv').part('test')
     picked = images.table.sample(min(n, len(images)), random_state=seed).sort_index().reset_index(drop=True)
     own_size, own_resize = (cfg.size, cfg.resize) if cfg else (224, 256)
     return Images(replace(images, table=picked), size or own_size, resize or own_resize).preload()

@@ -15,7 +15,7 @@ import pandas as pd
 from .attacks import FGSM, PGD
 from .audit import audit
 from .scoring import load_scorer
-from .data import IQASet, atomic, read_split, split_by_scene, take
+from .data import IQASet, atomic, read_split, split_by_scene
 from .databases import livec
 from .views import Images
 from .evaluation import RESULT_COLUMNS, describe_attack, evaluate
@@ -109,13 +109,12 @@ def add_results(rows:pd.DataFrame, # long form
     with atomic(csv) as p: after.to_csv(p, index=False)
 
 # %% ../nbs/21_study.ipynb #79ae442d
-def picked(images:IQASet, # on what
-           parts:pd.Series, # "train", "val" or "test" for each image
+def picked(images:IQASet, # on what; with a split
            limit:int|None, # so many, drawn by the seed; None: all
            seed:int # of the draw
     ) -> IQASet: # images of the test part
     "What a cell is attacked on"
-    test = take(images, parts, 'test')
+    test = images.part('test')
     if limit is None: return test
     some = test.table.sample(min(limit, len(test)), random_state=seed)
     return replace(test, table=some.reset_index(drop=True))
@@ -123,14 +122,13 @@ def picked(images:IQASet, # on what
 # %% ../nbs/21_study.ipynb #6529198b
 def trained(cell:str, # its name
             cfg:Config, # what to train
-            images:IQASet, # on what
-            parts:pd.Series, # "train", "val" or "test" for each image
+            images:IQASet, # on what; with a split
             out:str|Path, # folder for the runs
             progress:bool=True # show bars
     ) -> tuple: # (network, folder of its run)
     "The network of a cell, trained unless it was"
     run = Path(out)/f"{cell.replace(' ', '_')}-seed{cfg.seed}"
-    return fit(images, parts, cfg, run, resume=True, progress=progress), run
+    return fit(images, cfg, run, resume=True, progress=progress), run
 
 # %% ../nbs/21_study.ipynb #213bb7e8
 def _rows_of(results, cell, cfg, images, n, split):
@@ -147,8 +145,7 @@ def _possible(attacks, cfg): # a plain network has no gate to replace, and that 
 # %% ../nbs/21_study.ipynb #c1a26509
 def run_cell(cell:str, # its name
              cfg:Config, # what to train
-             images:IQASet, # on what
-             parts:pd.Series, # "train", "val" or "test" for each image
+             images:IQASet, # on what; with a split
              out:str|Path, # folder for the runs
              csv:str|Path, # the results
              attacks:list=ATTACKS, # what to attack with
@@ -157,13 +154,13 @@ def run_cell(cell:str, # its name
              progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if all were there
     "Train and attack one cell, as far as that has not been done"
-    test, split = picked(images, parts, limit, cfg.seed), split or f'seed {cfg.seed}'
+    test, split = picked(images, limit, cfg.seed), split or f'seed {cfg.seed}'
     done, attacks = _rows_of(read_results(csv), cell, cfg, images, len(test), split), _possible(attacks, cfg)
     there = set(zip(done.attack, done.objective, done.eps.astype(float), done.steps, done.restarts))
     todo = [a for a in attacks if (a.name, a.objective, a.eps, a.steps, a.restarts) not in there]
     if len(done) and not todo: return done.iloc[:0]
     if limit is not None: todo = attacks  # their worst case is over all of them
-    model, _ = trained(cell, cfg, images, parts, out, progress)
+    model, _ = trained(cell, cfg, images, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
     about = dict(model=cell, weights=cfg.weights or 'none', split=split, seed=cfg.seed)
     rows = evaluate(model, views, todo, about, worst=limit is not None, progress=progress)
@@ -188,8 +185,7 @@ def _report_rows(report, **what): # the table of a report and its curve, with `w
 # %% ../nbs/21_study.ipynb #3dedf7a7
 def audit_cell(cell:str, # its name
                cfg:Config, # what to train
-               images:IQASet, # on what
-               parts:pd.Series, # "train", "val" or "test" for each image
+               images:IQASet, # on what; with a split
                out:str|Path, # folder for the runs
                csv:str|Path, # the results
                budget:str='quick', # a key of `audit.BUDGETS`
@@ -198,10 +194,10 @@ def audit_cell(cell:str, # its name
                progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if they were there
     "Train and audit one cell, as far as that has not been done"
-    test, split, weights = picked(images, parts, limit, cfg.seed), split or f'seed {cfg.seed}', cfg.weights or 'none'
+    test, split, weights = picked(images, limit, cfg.seed), split or f'seed {cfg.seed}', cfg.weights or 'none'
     done = _rows_of(read_results(csv, AUDIT_COLUMNS), cell, cfg, images, len(test), split)
     if ((done.weights == weights) & (done.budget == budget)).any(): return done.iloc[:0]
-    model, run = trained(cell, cfg, images, parts, out, progress)
+    model, run = trained(cell, cfg, images, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
     report = audit(model, views, 1/255, budget, _surrogate(run, cfg.seed), cfg.seed, run/f'audit-{budget}-{len(test)}',
                    progress=progress)
@@ -233,11 +229,11 @@ def study(root:str|Path|None, # folder of LIVE In the Wild
     chosen = [c.strip() for c in cells.split(';')] if cells else CELLS
     todo = {c: cell_config(c, recipe, seed) for c in chosen}
     images = livec(root)
-    parts = read_split(images, split) if split else split_by_scene(images, seed)
+    images = read_split(images, split) if split else split_by_scene(images, seed)
     csv, name = csv or Path(out)/('audits.csv' if budget else 'readings.csv'), split and Path(split).name
     attacks, limit = (STRENGTH, 64) if strength else (ATTACKS, None)
     for i, (cell, cfg) in enumerate(todo.items()):
         start = time.time()
-        if budget: rows = audit_cell(cell, cfg, images, parts, out, csv, budget, n, split=name)
-        else: rows = run_cell(cell, cfg, images, parts, out, csv, attacks, limit, split=name)
+        if budget: rows = audit_cell(cell, cfg, images, out, csv, budget, n, split=name)
+        else: rows = run_cell(cell, cfg, images, out, csv, attacks, limit, split=name)
         print(f"[{i + 1}/{len(todo)}] {cell}: {_summary(rows)} ({time.time() - start:.0f} s)", flush=True)

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 # %% ../nbs/14_training.ipynb #fbce449c
 from . import __version__
 from .attacks import OBJECTIVES, PGD, Ball, batch_limit, device_of, frozen, gradient, scores
-from .data import IQASet, atomic, check_split, read_split, take, write_split, write_text
+from .data import IQASet, atomic, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc
 from .models import CPRLModel, QualityModel, load_safetensors, save_safetensors
@@ -379,26 +379,25 @@ def _since_best(rows): # epochs without a better one
     return len(rows) - 1 - int(np.argmax([*map(_merit, rows)]))
 
 # %% ../nbs/14_training.ipynb #42fdef24
-def _check_same(run, data, split, cfg): # is the run in this folder the one to go on with?
+def _check_same(run, data, cfg): # is the run in this folder the one to go on with?
     before = read_config(run)[0]
-    if (run/'split.csv').exists() and not read_split(data, run/'split.csv').equals(split):
+    if (run/'split.csv').exists() and not read_split(data, run/'split.csv').table.split.equals(data.table.split):
         raise ValueError(f"{run}: made with another split, in its split.csv; resume with that, or give another folder")
     for name in (f.name for f in fields(Config)):
         was, asked = getattr(before, name), getattr(cfg, name)
         if was == asked: continue
         raise ValueError(f"{run}: made with {name} = {was!r}, not {asked!r}; resume with the same configuration")
 
-def _begin(run, players, data, split, resume): # -> the epochs so far
+def _begin(run, players, data, resume): # -> the epochs so far
     if resume and (run/'state'/'last.safetensors').exists():
         done = load_state(run, players)
         return pd.read_csv(run/'metrics.csv').head(done).to_dict('records')
     write_config(run, players.cfg, data)
-    write_split(data, split, run/'split.csv')
+    write_split(data, run/'split.csv')
     return []
 
 # %% ../nbs/14_training.ipynb #8cf19e2f
-def fit(data:IQASet, # images with scores
-        split:pd.Series, # "train", "val" or "test" for each row of `data.table`
+def fit(data:IQASet, # images with scores and a split
         cfg:Config, # what to do
         run:str|Path, # folder for the run; must not hold another one
         resume:bool=False, # go on with an unfinished run of the same configuration
@@ -406,18 +405,17 @@ def fit(data:IQASet, # images with scores
         progress:bool=True # show a bar
     ) -> QualityModel: # with the weights of the best epoch, in evaluation mode
     "Train on one part of a set, choose the epoch on another, and leave a run folder"
-    run = Path(run)
-    check_split(data, split)
+    run, train, val = Path(run), data.part('train'), data.part('val')
     if (run/'config.json').exists():
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
-        _check_same(run, data, split, cfg)
+        _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     device = pick_device(cfg.device)
-    train = Images(take(data, split, 'train'), cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True,
+    train = Images(train, cfg.crop or cfg.size, cfg.resize, cfg.scale, train=True,
                    rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
-    val = Images(take(data, split, 'val'), cfg.size, cfg.resize).preload()
+    val = Images(val, cfg.size, cfg.resize).preload()
     players = Players(make_model(cfg).to(device).train(), cfg)
-    model, rows = players.model, _begin(run, players, data, split, resume)
+    model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
     per_epoch = max(1, len(train)//cfg.batch_size)
     with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',

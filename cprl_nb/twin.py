@@ -20,7 +20,7 @@ def _packed(weight, padding, shape): # weights of a convolution at stride 1, in 
 def _packed_conv(x, packed, bias, padding):
     return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, padding, [1, 1], [1, 1], 1, 'none', [], '')
 
-# %% ../nbs/11_twin.ipynb #3ba50971
+# %% ../nbs/11_twin.ipynb #8f0971f8
 @cache
 def can_pack(dtype:torch.dtype # of weights and images
     ) -> bool: # False: `PackedConv` computes an ordinary convolution
@@ -78,7 +78,8 @@ class Stride1Conv(nn.Module):
 
     @staticmethod
     def fits(conv): # can it be this one?
-        return _is_ordinary(conv) and conv.stride == (1, 1) and all(p < k for k, p in zip(conv.kernel_size, conv.padding))
+        fewer = all(p < k for k, p in zip(conv.kernel_size, conv.padding))
+        return _is_ordinary(conv) and conv.stride == (1, 1) and fewer
 
     def forward(self, x): return _CustomForwardBackward.apply(x, self.value, lambda grad, shape: self.gradient(grad))
 
@@ -154,7 +155,7 @@ def _fold_batch_norms(net, part, on_cpu): # of a graph module -> name: (convolut
         _bypass(bn)
     return made
 
-# %% ../nbs/11_twin.ipynb #b2cb4c03
+# %% ../nbs/11_twin.ipynb #aa39e82b
 class NoFastCopy(Exception):
     "Why a network has no fast copy"
 
@@ -177,7 +178,7 @@ def _traced(model, tracer): # the network as a graph of calls
 def make_fast_copy(model:nn.Module, # in evaluation mode
                    x:torch.Tensor, # images (B, 3, H, W); the copy is compared on two of them
                    s:torch.Tensor, # their scores (B,)
-                   dtype:torch.dtype|None=None # of the folded convolutions, for use under autocast; None: the network's own
+                   dtype:torch.dtype|None=None # of the folded convolutions, under autocast; None: the network's own
     ) -> nn.Module: # the copy
     "The same function with each batch normalisation inside the convolution before it"
     tracer = _Tracer()
@@ -192,15 +193,16 @@ def make_fast_copy(model:nn.Module, # in evaluation mode
         for name, (new, kind) in made.items(): setattr(net, name, kind(new.to(dtype)))
     return net
 
-# %% ../nbs/11_twin.ipynb #ce9e1d5b
+# %% ../nbs/11_twin.ipynb #2df88ffc
 def fast_copy(model:nn.Module, # in evaluation mode
               x:torch.Tensor, # images (B, 3, H, W); the copy is compared on two of them
               s:torch.Tensor, # their scores (B,)
-              dtype:torch.dtype|None=None # of the folded convolutions, for use under autocast; None: the network's own
+              dtype:torch.dtype|None=None # of the folded convolutions, under autocast; None: the network's own
     ) -> nn.Module: # the copy; the model itself where there is none
     "A copy of a network that runs faster, for the search of an attack"
     try: return make_fast_copy(model, x, s, dtype)
     except NoFastCopy: pass
     except Exception as e:
-        warnings.warn(f"{type(model).__name__}: no fast copy ({type(e).__name__}: {e}); the attack is right, but slower")
+        warnings.warn(f"{type(model).__name__}: no fast copy ({type(e).__name__}: {e}); "
+                      "the attack is right, but slower")
     return model
