@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'PARTS', 'atomic', 'write_text', 'cache_dir', 'open_image', 'read_image', 'image_size', 'read_table',
-           'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'verify', 'split_by_scene', 'repeated_splits',
-           'official_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'part_names', 'read_split']
+           'is_blank', 'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'verify', 'split_by_scene',
+           'repeated_splits', 'official_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'part_names',
+           'read_split']
 
 # %% ../nbs/04_data.ipynb #cc8f0c08
 import csv, gzip, hashlib, io, os, re, zlib
@@ -69,7 +70,7 @@ def _flat(im): # without alpha, palette and 16 bits
 
 def _upright(im): return ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im
 
-# %% ../nbs/04_data.ipynb #8d828bc2
+# %% ../nbs/04_data.ipynb #11671c89
 @contextmanager
 def _decoding(path): # what goes wrong inside is said with the name of the file and the cause
     if not path.is_file(): raise FileNotFoundError(f"{path}: no such image file")
@@ -105,14 +106,14 @@ def read_image(path:str|Path # image file
     "Decode an image file into a tensor"
     return TF.pil_to_tensor(open_image(path))
 
-# %% ../nbs/04_data.ipynb #313d1b39
+# %% ../nbs/04_data.ipynb #28b96787
 def image_size(path:str|Path # image file
     ) -> tuple: # (width, height), px, as stored
     "Size of an image from the header of its file"
     path = Path(path)
     with _decoding(path), Image.open(path) as im: return im.size
 
-# %% ../nbs/04_data.ipynb #607dc37a
+# %% ../nbs/04_data.ipynb #28e8ec4f
 _MARKS = {b'\xef\xbb\xbf': 'utf-8-sig', b'\xff\xfe\0\0': 'utf-32', b'\0\0\xfe\xff': 'utf-32',
           b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
 
@@ -126,7 +127,7 @@ def _encoding(raw): # which the first bytes tell: by their mark, or by where the
     except UnicodeDecodeError: return 'latin-1'
     return 'utf-8'
 
-# %% ../nbs/04_data.ipynb #a5fa954c
+# %% ../nbs/04_data.ipynb #1bfc1cbd
 def _decoded(path): # text of a file, and its encoding
     raw = path.read_bytes()
     try: raw = gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw
@@ -139,7 +140,7 @@ def _decoded(path): # text of a file, and its encoding
     if re.search('[\0-\x08\x0e-\x1f]', text): raise ValueError(f"{path}: expected a CSV; this is no text")
     return text, encoding.removesuffix('-sig')
 
-# %% ../nbs/04_data.ipynb #c6f364e9
+# %% ../nbs/04_data.ipynb #6f1aa4b1
 _SEPARATORS = {',': 'comma', ';': 'semicolon', '\t': 'tab'}
 
 def _filled(cells): # how many there are without the empty ones at the end
@@ -159,7 +160,7 @@ def _rows(path, text): # row number → cells, of rows that are not blank; and t
     if said: rows.pop(1, None)
     return rows, sep
 
-# %% ../nbs/04_data.ipynb #9fc5f9f1
+# %% ../nbs/04_data.ipynb #67ac2014
 def read_table(path:str|Path, # a text file with columns, also gzipped
                header:int|None=0 # 0: the first row has the column names; None: there are no names
     ) -> tuple: # (table of strings, its index the row in the file; how it was read, e.g. "utf-16, separated by tab")
@@ -185,8 +186,13 @@ def _names(path, cells): # column names; a column without one is called by its p
     if twice: raise ValueError(f"{path}: two columns are called {twice[0]!r}; expected a name for each")
     return names
 
-# %% ../nbs/04_data.ipynb #e0710b69
-_MISSING = {'', '-', '–', '—', '.', '?', 'n/a', '#n/a', 'na', 'nan', 'none', 'null'}
+# %% ../nbs/04_data.ipynb #68a0204c
+_NOTHING = {'', '-', '–', '—', '.', '?', 'n/a', '#n/a', 'na', 'nan', 'nat', '<na>', 'none', 'null'}
+
+def is_blank(cells:pd.Series # column of a table
+    ) -> pd.Series: # bool
+    "Which cells say nothing: empty, N/A, a dash, None"
+    return cells.isna() | cells.astype(str).str.strip().str.lower().isin(_NOTHING)
 
 def _grammar(point, group):
     whole = rf'[1-9]\d{{0,2}}(\{group}\d{{3}})+|\d*'
@@ -202,7 +208,7 @@ def _plain(cell): # without spaces around it, spaces or apostrophes between thou
     cell = re.sub('[\u00a0\u2009\u202f]', ' ', cell).strip().replace('−', '-')
     return re.sub("^[+-]?[1-9][0-9]{0,2}([ '’][0-9]{3})+(?![0-9])", lambda m: re.sub("[ '’]", '', m[0]), cell)
 
-# %% ../nbs/04_data.ipynb #5933d85d
+# %% ../nbs/04_data.ipynb #1acc750e
 def _either(cells): # numbers by the grammar that most cells obey, NaN for the rest; do both grammars fit and differ?
     point, comma = (_read_as(p, cells) for p in '.,')
     wrong, other = point.isna().sum(), comma.isna().sum()
@@ -219,7 +225,7 @@ def numbers(cells, # column of a table: strings, or numbers
     "Numbers as people write them: what is unambiguous is read, the rest is refused with its rows"
     cells = pd.Series(cells, dtype=object)
     text = cells.map(lambda v: repr(float(v)) if isinstance(v, Real) else _plain(str(v)))
-    missing = text.str.lower().isin(_MISSING)
+    missing = is_blank(text)
     values, doubt = _either(text[~missing])
     if doubt:
         some = ', '.join(text[text.str.contains('[.,]')].head(3))
@@ -242,11 +248,11 @@ def _check_table(name, table): # all columns, at least one image, quality in [0,
     if table.empty: raise ValueError(f"{name}: no images")
     bad = table[~table.quality.between(0, 1)]
     if len(bad): raise ValueError(f"{bad.path.iloc[0]}: quality {bad.quality.iloc[0]} outside [0, 1]")
-    blank = table[table.scene.isna() | (table.scene.astype(str).str.strip() == '')]
+    blank = table[table.scene.isna() | (table.scene.astype(str).str.strip() == '')]  # one may be called "none"
     if len(blank): raise ValueError(f"{name}: {len(blank)} images have no scene, the first is {blank.path.iloc[0]}; "
                                     "expected a name for each, since images of one scene stay together in a split")
 
-# %% ../nbs/04_data.ipynb #c2acba6a
+# %% ../nbs/04_data.ipynb #c441b510
 def _check_split(name, split, scene): # one of `PARTS` for each image, and no scene on both sides of a border
     unknown = {str(v) for v in set(split) - set(PARTS)}
     if unknown or len(split) != len(scene):
@@ -452,7 +458,7 @@ def write_split(data:IQASet, # images with scores and a split
     table = pd.DataFrame(dict(image=image, scene=data.table.scene, split=data.table.split))
     with atomic(path) as p: table.to_csv(p, index=False)
 
-# %% ../nbs/04_data.ipynb #cd4960d3
+# %% ../nbs/04_data.ipynb #07fbdf7c
 _PART_NAMES = {n: p for p, ns in dict(train='train training', val='val valid validation', test='test testing').items()
                for n in ns.split()}
 
