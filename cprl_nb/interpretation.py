@@ -229,7 +229,7 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
     changes, numbers = table.assign(change=table.score - own), relief(table).set_index(['model', 'image'])
     top, size = changes.change.abs().max(), (max(7, 2.1*(1 + len(models))), .3 + 2.4*len(x))
     fig, axs = plt.subplots(len(x), 1 + len(models), figsize=size, squeeze=False, layout='constrained')
-    for row, xi, yi, name in zip(axs, x, y, names):
+    for i, (row, xi, yi, name) in enumerate(zip(axs, x, y, names), 1):
         _photo(row[0], xi, f'{wrapped(name)}\ntrue score {yi:.2f}')
         for ax, k in zip(row[1:], models):
             t = changes[(changes.model == k) & (changes.image == name)]
@@ -239,7 +239,7 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
                        linestyles='-')
             ax.set_title(f'{wrapped(k)}: {r.score:.2f}\nrange {r.range:.3f}\nroughness {r.roughness:.4f}', fontsize=9)
             ax.set_box_aspect(1)
-            ax.tick_params(labelbottom=row is axs[-1], labelleft=ax is row[1])
+            ax.tick_params(labelbottom=i == len(x), labelleft=ax is row[1])
         row[1].set_ylabel('random direction')
     fig.supxlabel('FGSM direction, random direction: 8-bit steps', fontsize=10)
     fig.colorbar(im, ax=axs[:, 1:], label='change of the score', aspect=30)
