@@ -42,7 +42,7 @@ def cprl_demo(
     patience:Param("stop after so many epochs without a better validation SROCC", int)=None,
     batch_size:Param("images in a batch", int)=None,
     lr:Param("AdamW's learning rate at its peak", float)=None,
-    b:Param("CPRL: bias of Eq. 7", float)=None,
+    bias:Param("CPRL: b of Eq. 7", float)=None,
     order:Param("CPRL: descending, ascending or argsort", str)=None,
     scope:Param("CPRL: position, mean or magnitude", str)=None,
     layers:Param("CPRL: blocks with a channel activation, e.g. layer3,layer4.1", str)=None,
@@ -58,11 +58,11 @@ def cprl_demo(
 
 # %% ../nbs/23_cli.ipynb #77b23aa0
 def _notes(info, eps): # eps: of the interval, 8-bit steps; None without
-    from cprl_nb.reach import interval_attacks
+    from cprl_nb.reach import stability_attacks
     taught = '; computed scores, not opinions, taught this network' if info['proxy'] else ''
     yield f"scores: predicted {info['score']} of {info['dataset']}, on a scale of 0 to 1{taught}"
     if eps:
-        yield (f"low and high: as far as {len(interval_attacks())} attacks brought the score when no pixel of what "
+        yield (f"low and high: as far as {len(stability_attacks())} attacks brought the score when no pixel of what "
                f"the network sees changes by more than {eps:g}/255; a stronger attack may reach further")
 
 # %% ../nbs/23_cli.ipynb #c21ec6f2
@@ -158,8 +158,8 @@ def cprl_evaluate(
 @call_parse
 def cprl_study(
     root:Param("folder of LIVE In the Wild (ChallengeDB_release)", str)=None,
-    cells:Param("names of cells, separated by semicolons; all but the defences if not given", str)=None,
-    names:Param("print the names of the cells and stop", store_true)=False,
+    cells:Param("ids of cells, separated by commas; all but the defences if not given", str)=None,
+    names:Param("print the ids of the cells, and what differs from what, and stop", store_true)=False,
     strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all",
                    store_true)=False,
     audit:Param("audit n of the test images instead, with this budget", str, choices=BUDGET_NAMES)=None,
@@ -171,8 +171,8 @@ def cprl_study(
     split:Param("a saved split.csv, instead of the seed's", str)=None):
     "Train and attack the networks of the study of readings, as far as that has not been done"
     with one_line_errors('cprl_study'):
-        from cprl_nb.study import CELLS, DEFENCES, study
-        if names: print('\n'.join(CELLS | DEFENCES))
+        from cprl_nb.study import cell_table, study
+        if names: print(cell_table().to_string())
         else: study(root, cells, strength, audit, n, out, csv, recipe, seed, split)
 
 # %% ../nbs/23_cli.ipynb #5d662cd0
