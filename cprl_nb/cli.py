@@ -42,7 +42,7 @@ def cprl_demo(
     patience:Param("stop after so many epochs without a better validation SROCC", int)=None,
     batch_size:Param("images in a batch", int)=None,
     lr:Param("AdamW's learning rate at its peak", float)=None,
-    b:Param("CPRL: bias of Eq. 7", float)=None,
+    bias:Param("CPRL: b of Eq. 7", float)=None,
     order:Param("CPRL: descending, ascending or argsort", str)=None,
     scope:Param("CPRL: position, mean or magnitude", str)=None,
     layers:Param("CPRL: blocks with a channel activation, e.g. layer3,layer4.1", str)=None,
