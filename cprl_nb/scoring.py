@@ -24,7 +24,7 @@ from .databases import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate
 from .interpretation import write_figures
-from .reach import interval_attacks, stability
+from .reach import stability, stability_attacks
 from .training import Config, load_run, pick_device, read_config
 
 # %% ../nbs/20_scoring.ipynb #704f867e
@@ -160,7 +160,7 @@ def score_images(paths:list, # image files or folders
     check_counts(batch_size=batch_size)
     files, (net, cfg, info) = find_images(paths), load_scorer(model, device)
     size, resize, device, rows = *_view(cfg, size, resize), device_of(net), []
-    attacks = interval_attacks(eps) if eps else []
+    attacks = stability_attacks(eps) if eps else []
     ticks = 2*len(attacks) or 1  # of an image: each attack goes down and up
     if eps and device.type == 'cpu': batch_size = min(batch_size, 4)  # a bar that moves, at the same speed
     quiet = len(files) <= batch_size and not eps

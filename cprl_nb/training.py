@@ -25,7 +25,7 @@ except ModuleNotFoundError: import tomli as tomllib  # Python 3.10
 
 # %% ../nbs/14_training.ipynb #fbce449c
 from . import __version__
-from .attacks import OBJECTIVES, PGD, Ball, at_once, device_of, frozen, gradient, scores
+from .attacks import OBJECTIVES, PGD, Ball, batch_limit, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc
@@ -351,7 +351,7 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
         for x, y in loader(images, batch_size):
             x, y = x.to(device), y.to(device)
             if attack is not None: x = attack(model, x, y)
-            out.append(scores(model, x, at_once(x, back=False)).float().cpu())
+            out.append(scores(model, x, batch_limit(x, with_gradient=False)).float().cpu())
     return torch.cat(out).numpy()
 
 # %% ../nbs/14_training.ipynb #a2958ec3
