@@ -22,9 +22,9 @@ def one_line_errors(command:str, # the command's name
     "Turn errors about input into one line on standard error"
     try: yield
     except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
-    except KeyboardInterrupt as e: sys.exit(f"{command}: {e or stopped}")
+    except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
 
-# %% ../nbs/23_cli.ipynb #8c54edac
+# %% ../nbs/23_cli.ipynb #06b042e7
 def command(func=None, # the job; its parameters are the options, its name is the command
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"
