@@ -24,7 +24,7 @@ def one_line_errors(command:str, # the command's name
     except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
     except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
 
-# %% ../nbs/23_cli.ipynb #c28097ba
+# %% ../nbs/23_cli.ipynb #fd40cd89
 def command(func=None, # the job; its parameters are the options, its name is the command
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"
@@ -183,8 +183,8 @@ def cprl_evaluate(
 @command(stopped='interrupted; the same command goes on')
 def cprl_study(
     root:Param("folder of LIVE In the Wild (ChallengeDB_release)", str)=None,
-    cells:Param("names of cells, separated by semicolons; all but the defences if not given", str)=None,
-    names:Param("print the names of the cells and stop", store_true)=False,
+    cells:Param("ids of cells, separated by commas; all but the defences if not given", str)=None,
+    names:Param("print the ids of the cells, and what differs from what, and stop", store_true)=False,
     strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all",
                    store_true)=False,
     audit:Param("audit n of the test images instead, with this budget", str, choices=BUDGET_NAMES)=None,
@@ -195,8 +195,8 @@ def cprl_study(
     seed:Param("of split, crops and weights", int)=0,
     split:Param("a saved split.csv, instead of the seed's", str)=None):
     "Train and attack the networks of the study of readings, as far as that has not been done"
-    from cprl_nb.study import CELLS, DEFENCES, study
-    if names: print('\n'.join(CELLS | DEFENCES))
+    from cprl_nb.study import cell_table, study
+    if names: print(cell_table().to_string())
     else: study(root, cells, strength, audit, n, out, csv, recipe, seed, split)
 
 # %% ../nbs/23_cli.ipynb #5d662cd0
