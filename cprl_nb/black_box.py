@@ -38,6 +38,8 @@ class BlackBox(Attack):
         if not isinstance(self.queries, int) or self.queries < self.fewest:
             raise ValueError(f"queries = {self.queries!r}: expected a whole number, at least {self.fewest}")
 
+    def passes_per_call(self, gradient_cost=2.5): return self.queries
+
     def value(self, model, z, t): return self.goal(scores(model, z).to(t.dtype), t)
 
 # %% ../nbs/12_black_box.ipynb #dccd78d5
@@ -133,7 +135,7 @@ class NES(BlackBox):
     step_size:float|None=None # pixel units; None: 2.5 ε/steps
     momentum:float=.9 # share of the former estimates that stays
     directions:str='gaussian' # a key of `DIRECTIONS`
-    rows:int=64 # images × samples that go through the network together
+    max_batch:int=64 # images × samples that go through the network together
 
     @property
     def fewest(self): return self.samples + 2
@@ -148,7 +150,7 @@ class NES(BlackBox):
         if not self.sigma > 0: raise ValueError(f"sigma = {self.sigma}: {units} 1/255")
         if self.step_size is not None and not self.step_size > 0:
             raise ValueError(f"step_size = {self.step_size}: {units} eps/4, or None")
-        if self.rows < 1: raise ValueError(f"rows = {self.rows}: expected at least 1")
+        if self.max_batch < 1: raise ValueError(f"max_batch = {self.max_batch}: expected at least 1")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum = {self.momentum}: expected a share, 0 or more and less than 1")
 
@@ -157,7 +159,7 @@ class NES(BlackBox):
     def slope(self, model, here, t, rng): # the estimate: (B, 3, H, W)
         total = 0
         directions = DIRECTIONS[self.directions]((self.samples//2, *here.shape[1:]), rng).to(here)
-        for u in directions.split(max(1, self.rows//(2*len(here)))):
+        for u in directions.split(max(1, self.max_batch//(2*len(here)))):
             z = (here + self.sigma*torch.stack([u, -u])[:, :, None]).clamp(0, 1)
             v = self.value(model, z.flatten(0, 2), t.repeat(2*len(u))).view(2, len(u), -1)
             total = total + torch.einsum('nb,nchw->bchw', v[0] - v[1], u)
@@ -199,12 +201,13 @@ def _blocks(shape, n, rng): # (n, 5): side, channel, row, column (counted in sid
 @dataclass(frozen=True)
 class ScoreBoundary(BlackBox):
     "Sign search along a boundary that moves on; learns one bit a query"
-    step:float=.01 # the boundary's first move, in units of the objective
+    first_step:float=.01 # the boundary's first move, in units of the objective
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.step > 0:
-            raise ValueError(f"step = {self.step}: how far the boundary moves first; give a positive number, e.g. 0.01")
+        if not self.first_step > 0:
+            raise ValueError(f"first_step = {self.first_step}: how far the boundary moves first; "
+                             "give a positive number, e.g. 0.01")
 
     def label(self): return 'ScoreBoundary'
 
@@ -217,7 +220,7 @@ class ScoreBoundary(BlackBox):
         axes = zip(ball.x.shape[1:], ((-1, 1, 1), (-1, 1), (-1,)))
         channel, row, col = (torch.arange(n, device=t.device).view(shape) for n, shape in axes)
         at = lambda d: ball.project(ball.x + ball.eps*ball.direction(d))
-        d, boundary, step = torch.zeros_like(ball.x), self.goal(clean, t), torch.full_like(clean, self.step)
+        d, boundary, step = torch.zeros_like(ball.x), self.goal(clean, t), torch.full_like(clean, self.first_step)
         n, push = torch.zeros_like(clean, dtype=torch.long), torch.zeros_like(clean, dtype=torch.bool)
         for _ in range(self.queries - 2):
             side, c, i, j, sign = (column(v) for v in todo[n].unbind(1))
@@ -248,6 +251,8 @@ class Transfer(Attack):
         self.__dict__.update(name=name or self.label())
 
     def label(self): return f'{self.attack.name} from {type(self.surrogate).__name__}'
+
+    def passes_per_call(self, gradient_cost=2.5): return self.attack.passes_per_call(gradient_cost) # by the surrogate
 
     def aiming(self, objective): return Transfer(self.surrogate, self.attack.aiming(objective), self.name)
 

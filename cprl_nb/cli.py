@@ -42,7 +42,7 @@ def cprl_demo(
     patience:Param("stop after so many epochs without a better validation SROCC", int)=None,
     batch_size:Param("images in a batch", int)=None,
     lr:Param("AdamW's learning rate at its peak", float)=None,
-    b:Param("CPRL: bias of Eq. 7", float)=None,
+    bias:Param("CPRL: b of Eq. 7", float)=None,
     order:Param("CPRL: descending, ascending or argsort", str)=None,
     scope:Param("CPRL: position, mean or magnitude", str)=None,
     layers:Param("CPRL: blocks with a channel activation, e.g. layer3,layer4.1", str)=None,
@@ -58,11 +58,11 @@ def cprl_demo(
 
 # %% ../nbs/23_cli.ipynb #77b23aa0
 def _notes(info, eps): # eps: of the interval, 8-bit steps; None without
-    from cprl_nb.reach import interval_attacks
+    from cprl_nb.reach import stability_attacks
     taught = '; computed scores, not opinions, taught this network' if info['proxy'] else ''
     yield f"scores: predicted {info['score']} of {info['dataset']}, on a scale of 0 to 1{taught}"
     if eps:
-        yield (f"low and high: as far as {len(interval_attacks())} attacks brought the score when no pixel of what "
+        yield (f"low and high: as far as {len(stability_attacks())} attacks brought the score when no pixel of what "
                f"the network sees changes by more than {eps:g}/255; a stronger attack may reach further")
 
 # %% ../nbs/23_cli.ipynb #c21ec6f2

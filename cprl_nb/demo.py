@@ -22,13 +22,13 @@ from .scoring import _at_least_one, _attacks, _check_steps, open_split
 
 # %% ../nbs/22_demo.ipynb #7ccef78e
 RECIPES = {
-    ('embedded', 'scratch'): dict(backbone='resnet10', weights=None, size=128, crop=96, resize=288, scale=(1., 1.),
-                                  rotate=True, epochs=50, batch_size=32, lr=1e-3, warmup=.2),
-    ('embedded', 'imagenet'): dict(backbone='resnet18', weights='imagenet', size=128, resize=288, scale=(1., 1.),
+    ('embedded', 'scratch'): dict(backbone='resnet10', weights=None, size=128, crop=96, resize=288,
+                                  resize_range=(1., 1.), rotate=True, epochs=50, batch_size=32, lr=1e-3, warmup=.2),
+    ('embedded', 'imagenet'): dict(backbone='resnet18', weights='imagenet', size=128, resize=288, resize_range=(1., 1.),
                                    rotate=True, epochs=20, batch_size=16, lr=3e-4, warmup=.2),
-    ('livec', 'imagenet'): dict(backbone='resnet18', weights='imagenet', size=224, resize=256, scale=(1., 1.25),
+    ('livec', 'imagenet'): dict(backbone='resnet18', weights='imagenet', size=224, resize=256, resize_range=(1., 1.25),
                                 epochs=12, batch_size=16, lr=1e-4, warmup=.1),
-    ('livec', 'scratch'): dict(backbone='resnet18', weights=None, size=224, resize=256, scale=(1., 1.25),
+    ('livec', 'scratch'): dict(backbone='resnet18', weights=None, size=224, resize=256, resize_range=(1., 1.25),
                                epochs=30, batch_size=16, lr=1e-3, warmup=.1)}
 
 # %% ../nbs/22_demo.ipynb #6953dbb7

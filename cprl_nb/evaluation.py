@@ -16,7 +16,7 @@ from .attacks import NoGradient
 from .data import atomic, write_text
 from .views import Images
 from .training import predict
-from .metrics import METRICS, scene_interval, worst_scores
+from .metrics import METRICS, bootstrap_interval, worst_scores
 
 # %% ../nbs/15_evaluation.ipynb #0a2eb275
 RESULT_COLUMNS = ['model', 'weights', 'dataset', 'score', 'split', 'seed', 'size', 'attack', 'objective', 'eps',
@@ -27,7 +27,7 @@ def _rows(images, s, intervals, about): # a row for each measure; s: scores (N,)
     about = about | dict(dataset=images.data.name, score=images.data.score, size=images.size, n=len(images))
     for metric, f in METRICS.items():
         value = np.nan if s is None else f(t, s)
-        low, high = scene_interval(t, s, metric) if intervals and s is not None else (np.nan, np.nan)
+        low, high = bootstrap_interval(t, s, metric) if intervals and s is not None else (np.nan, np.nan)
         rows.append(dict(about, metric=metric, value=value, low=low, high=high))
     return rows
 

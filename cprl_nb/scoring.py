@@ -22,7 +22,7 @@ from .databases import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate
 from .interpretation import write_figures
-from .reach import interval_attacks, stability
+from .reach import stability, stability_attacks
 from .training import Config, load_run, pick_device, read_config
 
 # %% ../nbs/20_scoring.ipynb #704f867e
@@ -113,7 +113,7 @@ def score_images(paths:list, # image files or folders
     ) -> tuple: # (table: path, score in [0, 1], low and high if asked for, error; the run's dataset, score, proxy)
     "Scores of images with the network of a run"
     _at_least_one(batch_size=batch_size)
-    attacks = eps and interval_attacks(eps)
+    attacks = eps and stability_attacks(eps)
     model, cfg, info = load_run(run, device)
     files, rows, device = find_images(paths), [], device_of(model)
     quiet = len(files) <= batch_size and not eps

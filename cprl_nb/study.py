@@ -19,7 +19,7 @@ from .data import IQASet, atomic, read_split, split_by_scene
 from .databases import livec
 from .views import Images
 from .evaluation import RESULT_COLUMNS, describe_attack, evaluate
-from .training import Config, fit
+from .training import RENAMED, Config, fit
 
 # %% ../nbs/21_study.ipynb #37509cf4
 def reading(order:str, # one of `soft_rank.ORDERS`
@@ -29,9 +29,10 @@ def reading(order:str, # one of `soft_rank.ORDERS`
             **more # further settings of `Config`; without pns=True the channel activation stands alone
     ) -> tuple: # (name, settings)
     "One cell of the study"
-    extra = ''.join(f' {k}={v}' for k, v in more.items() if k != 'pns')
+    old = {new: old for old, new in RENAMED.items()}
+    extra = ''.join(f' {old.get(k, k)}={v}' for k, v in more.items() if k != 'pns')
     name = f"{order} {scope} {layers} b={b:g}{' PNS' if more.get('pns') else ''}{extra}"
-    return name, dict(order=order, scope=scope, layers=layers, b=b, pns=False) | more
+    return name, dict(order=order, scope=scope, layers=layers, bias=b, pns=False) | more
 
 # %% ../nbs/21_study.ipynb #1106907b
 def _as_read(layers='all', **more): return reading('descending', 'position', layers, 0.4, **more)
@@ -42,9 +43,9 @@ READINGS = dict(reading(*how, 0.4) for how in [
     ('ascending', 'position', 'all'), ('ascending', 'mean', 'all'), ('argsort', 'position', 'all')])
 TABLE5 = dict(reading(order, 'position', 'all', b)
               for order in ('descending', 'argsort', 'ascending') for b in (0., .1, .2, .3, .4, .5))
-_FUSED = dict(pns=True, step='fused', turns='SF+NC')
+_FUSED = dict(pns=True, update='fused', turn_order='SF+NC')
 TABLE6 = dict([_as_read('all'), _as_read('layer4'), _as_read('all', pns=True), _as_read('all', **_FUSED),
-               _as_read('all', **_FUSED, c='printed', s='printed'), _as_read('layer4', **_FUSED)])
+               _as_read('all', **_FUSED, c_reading='printed', s_reading='printed'), _as_read('layer4', **_FUSED)])
 GATE_CELLS = dict([_as_read(gate='straight-through'), _as_read(gate='soft'), _as_read(precision='float32')])
 CELLS = {'plain': dict(model='plain')} | READINGS | TABLE6 | TABLE5 | GATE_CELLS
 
@@ -56,18 +57,19 @@ _HELD = dict(adv_target='score', adv_weight=.85)
 
 def _hardened(cell, **more): # (name, settings)
     fused = ' step=fused turns=SF+NC'
-    extra = ''.join(f' {k}={v}' for k, v in more.items())
+    old = {new: old for old, new in RENAMED.items()}
+    extra = ''.join(f' {old.get(k, k)}={v}' for k, v in more.items())
     return f'{cell.removesuffix(fused)}, adversarial{extra}', CELLS[cell] | HARDENED | more
 
 DEFENCES = dict([_hardened('plain'), _hardened('descending position all b=0.4 PNS step=fused turns=SF+NC'),
                  *(_hardened('plain', **changed) for changed in _ONE_CHANGED),
-                 _hardened('plain', adv_eps=2., average=.99),
-                 _hardened('descending position layer4 b=0.4 PNS step=fused turns=SF+NC', adv_eps=2., average=.99),
+                 _hardened('plain', adv_eps=2., weight_ema=.99),
+                 _hardened('descending position layer4 b=0.4 PNS step=fused turns=SF+NC', adv_eps=2., weight_ema=.99),
                  *(_hardened('plain', adv_eps=2., **how) for how in (
                      dict(adv_sides='random'), _HELD, _HELD | dict(adv_sides='random')))])
 
 # %% ../nbs/21_study.ipynb #5d186fbd
-_SHARED = dict(weights='imagenet', scale=(1., 1.25), batch_size=16, warmup=.1, precision='bfloat16')
+_SHARED = dict(weights='imagenet', resize_range=(1., 1.25), batch_size=16, warmup=.1, precision='bfloat16')
 STUDY_RECIPES = {'small': _SHARED | dict(backbone='resnet18', size=112, resize=128, epochs=6, lr=1e-3),
                  'cpu': _SHARED | dict(backbone='resnet18', size=224, resize=256, epochs=6, lr=1e-3),
                  'gpu': _SHARED | dict(backbone='resnet50', size=320, resize=320, epochs=30, lr=3e-5)}
