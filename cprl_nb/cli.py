@@ -158,8 +158,8 @@ def cprl_evaluate(
 @call_parse
 def cprl_study(
     root:Param("folder of LIVE In the Wild (ChallengeDB_release)", str)=None,
-    cells:Param("names of cells, separated by semicolons; all but the defences if not given", str)=None,
-    names:Param("print the names of the cells and stop", store_true)=False,
+    cells:Param("ids of cells, separated by commas; all but the defences if not given", str)=None,
+    names:Param("print the ids of the cells, and what differs from what, and stop", store_true)=False,
     strength:Param("attack 64 of the test images much harder: restarts, adaptive gradients, the worst of all",
                    store_true)=False,
     audit:Param("audit n of the test images instead, with this budget", str, choices=BUDGET_NAMES)=None,
@@ -171,8 +171,8 @@ def cprl_study(
     split:Param("a saved split.csv, instead of the seed's", str)=None):
     "Train and attack the networks of the study of readings, as far as that has not been done"
     with one_line_errors('cprl_study'):
-        from cprl_nb.study import CELLS, DEFENCES, study
-        if names: print('\n'.join(CELLS | DEFENCES))
+        from cprl_nb.study import cell_table, study
+        if names: print(cell_table().to_string())
         else: study(root, cells, strength, audit, n, out, csv, recipe, seed, split)
 
 # %% ../nbs/23_cli.ipynb #5d662cd0
