@@ -275,10 +275,12 @@ def check():
     if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
     for w in wrong: print(f"out of step with the notebooks: {w}")
     print("run python dev.py prepare" if wrong else "notebooks, package and README agree")
-    failed = [p.name for p in notebooks([]) if '"output_type": "error"' in p.read_text(encoding='utf-8')]
-    for name in failed:
-        print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
-    others = disorder() + anchored_twice() + orphans() + long_lines()
+    texts = {p: p.read_text(encoding='utf-8') for p in notebooks([])}
+    failed = [p for p, text in texts.items() if '"output_type": "error"' in text]
+    for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
+    merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
+              if '"`<<<<<<< ' in text]
+    others = merged + disorder() + anchored_twice() + orphans() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 
