@@ -275,10 +275,12 @@ def check():
     if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
     for w in wrong: print(f"out of step with the notebooks: {w}")
     print("run python dev.py prepare" if wrong else "notebooks, package and README agree")
-    failed = [p.name for p in notebooks([]) if '"output_type": "error"' in p.read_text(encoding='utf-8')]
-    for name in failed:
-        print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
-    others = disorder() + anchored_twice() + orphans() + long_lines()
+    texts = {p: p.read_text(encoding='utf-8') for p in notebooks([])}
+    failed = [p for p, text in texts.items() if '"output_type": "error"' in text]
+    for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
+    merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
+              if '"`<<<<<<< ' in text]
+    others = merged + disorder() + anchored_twice() + orphans() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 
@@ -318,7 +320,10 @@ def stage(out):
     from smalldocs.site import Site
     os.environ['PYTHONWARNINGS'] = 'ignore'  # nbdev warns of cells with imports and other code
     os.chdir(ROOT)
-    book = Site(load(proc_nbs(force=True, n_workers=2)), quiet=True)
+    try: processed = proc_nbs(force=True, n_workers=2)
+    except Exception as e:
+        sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
+    book = Site(load(processed), quiet=True)
     book.out = out
     book.build()
     by_quarto = lambda p: p.out.with_name(p.front.get('output-file', p.out.name)).as_posix()

@@ -27,7 +27,9 @@ class Browser:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         told, until = Path(home)/'DevToolsActivePort', time.time() + 60
         while not (told.exists() and told.read_text().count('\n')):
-            if time.time() > until or self.process.poll() is not None: raise RuntimeError(f"{program} did not start")
+            if time.time() > until or self.process.poll() is not None:
+                self.process.kill()
+                raise OSError(f"{program} did not start")
             time.sleep(.1)
         address = 'ws://127.0.0.1:' + ''.join(told.read_text().split('\n')[:2])
         self.socket, self.n, self.events = create_connection(address, timeout=120, suppress_origin=True), 0, []
@@ -81,7 +83,10 @@ def look(pages, pictures):
     wrong, folder = [], Path(pictures) if pictures else None
     if folder: folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        browser = Browser(program, home)
+        try: browser = Browser(program, home)
+        except OSError as e:
+            print(f"pages not looked at: {e}")
+            return []
         try:
             for path in pages:
                 browser.open(path)
