@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Chores of this repository.
 
-  python dev.py test [NAME ...]   run the notebooks as tests, two at a time (NAME: e.g. 05 or attacks;
-                                  --flags slow,gpu runs those cells too)
-  python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), except cells
-                                  that `test` skips, too
   python dev.py prepare           the one to remember: export, clean, links and table of chapters, README, check,
                                   and the tests of the notebooks that differ from the last commit
+  python dev.py test [NAME ...]   run the notebooks as tests, two at a time with one thread each (NAME: e.g. 10 or
+                                  attacks; --flags slow,gpu runs those cells too; --threads 4: one at a time with
+                                  four threads; --threads 0: with as many as torch takes by itself)
+  python dev.py run NAME ...      run notebooks and save their outputs (progress bars dropped), except cells
+                                  that `test` skips, too; figures as nbs/matplotlibrc says, at twice its dots
   python dev.py readme            write README.md from nbs/index.ipynb
-  python dev.py check             do notebooks, package and README agree? No output an error, no line too long?
+  python dev.py check             do notebooks, package and README agree, and file numbers, sidebar, Next links and
+                                  table of chapters? No equation anchored twice, output an error, line too long?
   python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html,
-                                  and check its pages (Python 3.11 on)
+                                  and check its pages (Python 3.11 on); --look: in a headless browser, too, on a
+                                  desktop and on a phone (site NAME ... --look FOLDER: those pages, with pictures)
 """
-import argparse, html, os, re, subprocess, sys, tempfile, time
+import argparse, base64, html, io, os, re, shutil, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent
 WIDTH = 120  # of a line of code
-os.environ.update({'MPLBACKEND': 'agg', 'TQDM_MININTERVAL': '1'})
+os.environ.update({'MPLBACKEND': 'agg', 'MATPLOTLIBRC': str(ROOT/'nbs'/'matplotlibrc'), 'TQDM_MININTERVAL': '1'})
 
 
 def notebooks(names):
@@ -39,27 +42,30 @@ def skip_flags(flags):
     return set(get_config(path=ROOT).tst_flags.split()) - set(flags)
 
 
-def test_one(path, skip):
-    "Run one notebook as a test; returns its path, whether it passed, its time in seconds and what it said on failing"
-    import contextlib, io
+def test_one(path, skip, threads):
+    "Run one notebook as a test: its path, whether it passed, its seconds, what it said on failing, torch's threads"
+    import contextlib
     import torch
     from nbdev.test import test_nb
-    torch.set_num_threads(1)
+    if threads: torch.set_num_threads(threads)
     said = io.StringIO()
     start = time.time()
     with contextlib.redirect_stderr(said): passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT)
-    return path, passed, time.time() - start, said.getvalue()
+    return path, passed, time.time() - start, said.getvalue(), torch.get_num_threads()
 
 
-def test(names, flags):
+def test(names, flags, threads=1):
     paths, skip = notebooks(names), sorted(skip_flags(flags))
     n_failed = 0
+    workers = min(2 if threads == 1 else 1, len(paths))
     fresh = dict(max_tasks_per_child=1) if sys.version_info >= (3, 11) else {}  # a process for each notebook
-    with ProcessPoolExecutor(min(2, len(paths)), **fresh) as pool:
-        for job in as_completed([pool.submit(test_one, p, skip) for p in paths]):
-            path, passed, seconds, said = job.result()
+    with ProcessPoolExecutor(workers, **fresh) as pool:
+        for job in as_completed([pool.submit(test_one, p, skip, threads) for p in paths]):
+            path, passed, seconds, said, used = job.result()
             n_failed += not passed
-            print(f"{'passed' if passed else 'FAILED'}  {path.relative_to(ROOT/'nbs')}  {seconds:.0f} s", flush=True)
+            word = 'passed' if passed else 'FAILED'
+            name = path.relative_to(ROOT/'nbs')
+            print(f"{word}  {name}  {seconds:.0f} s" + (f", {used} threads" if threads != 1 else ''), flush=True)
             if not passed: print(said, flush=True)
     print(f"{len(paths) - n_failed} passed, {n_failed} failed")
     return n_failed
@@ -68,6 +74,19 @@ def test(names, flags):
 def is_noise(output):
     "Progress bars and other things on standard error do not belong into a committed notebook"
     return output.get('name') == 'stderr' or 'application/vnd.jupyter.widget-view+json' in output.get('data', {})
+
+
+def lighten(output, limit=150_000):
+    "Store a picture that weighs much as PNG, as photographs do, as a JPEG of the same size where that is smaller"
+    from PIL import Image
+    png = output.get('data', {}).get('image/png', '')
+    if len(png) < limit: return
+    jpeg = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB').save(jpeg, 'JPEG', quality=90, subsampling=0)
+    text = base64.b64encode(jpeg.getvalue()).decode()
+    if len(text) > len(png)/2: return
+    for d, value in ((output['data'], text), (output['metadata'], output['metadata'].get('image/png'))):
+        if d.pop('image/png', None) is not None: d['image/jpeg'] = value
 
 
 def run(names, flags):
@@ -88,10 +107,12 @@ def run(names, flags):
         os.chdir(path.parent)
         start = time.time()
         shell = CaptureShell(path)
-        with matplotlib.rc_context():  # a size of figures stays in its notebook
+        with matplotlib.rc_context(fname=ROOT/'nbs'/'matplotlibrc'):  # what a notebook changes stays in it
             shell.run_all(nb, exc_stop=True, preproc=skipped)
         for c in nb.cells:
-            if c.cell_type == 'code': c.outputs = [o for o in c.get('outputs', []) if not is_noise(o)]
+            if c.cell_type != 'code': continue
+            c.outputs = [o for o in c.get('outputs', []) if not is_noise(o)]
+            for o in c.outputs: lighten(o)
         clean_nb(nb, clean_ids=True)
         write_nb(nb, path)
         print(f"{path.relative_to(ROOT/'nbs')}  {time.time() - start:.0f} s", flush=True)
@@ -125,6 +146,7 @@ def contents():
     "Write what follows from the order of chapters: the `Next` links, and the table in nbs/index.ipynb"
     from execnb.nbio import read_nb, write_nb
     order = [p for paths in chapters().values() for p in paths]
+    if not all(p.exists() for p in order): return 0  # `check` says which is not there
     for path, following in zip(order, [*order[1:], None]):
         nb = read_nb(path)
         last = [c for c in nb.cells if c.cell_type == 'markdown'][-1]
@@ -146,27 +168,55 @@ def disorder():
     from execnb.nbio import read_nb
     order = [p for paths in chapters().values() for p in paths]
     found = [p for p in notebooks([]) if p.stem != 'index']
-    wrong = [f"{p.name}: not in nbs/sidebar.yml" for p in found if p not in order]
+    wrong = [f"{p.name}: in no section of nbs/sidebar.yml" for p in found if p not in order]
     wrong += [f"{p.name}: in nbs/sidebar.yml, but not in nbs/" for p in order if p not in found]
+    wrong += [f"{p.name}: twice in nbs/sidebar.yml" for p in set(order) if order.count(p) > 1]
     if wrong: return wrong
-    for k, path in enumerate(order):
-        if path.name[:2] != f'{k:02}': wrong.append(f"{path.name}: number {k} in nbs/sidebar.yml")
-        last = [c.source for c in read_nb(path).cells if c.cell_type == 'markdown'][-1]
-        link = 'Next: [{}]({})'.format(*about(order[k + 1])[::2]) if k + 1 < len(order) else ''
-        if not last.endswith(link) or (not link and 'Next: [' in last):
-            wrong.append(f"{path.name}: its last line is not {link!r}")
+    for k, (path, following) in enumerate(zip(order, [*order[1:], None])):
+        if not path.name.startswith(f'{k:02}_'): wrong.append(f"{path.name}: number {k} in nbs/sidebar.yml")
+        prose = [c.source for c in read_nb(path).cells if c.cell_type == 'markdown']
+        links = [line for text in prose for line in text.split('\n') if line.startswith('Next: ')]
+        right = [] if following is None else ['Next: [{}]({})'.format(*about(following)[::2])]
+        if links != right or (right and not prose[-1].endswith(right[0])):
+            wrong.append(f"{path.name}: its last line is not {right[0]!r}" if right else
+                         f"{path.name}: the last chapter has a Next link")
     if not any(c.source == table_of_chapters() for c in read_nb(ROOT/'nbs'/'index.ipynb').cells):
         wrong.append("index.ipynb: the table of chapters is another one")
     return wrong
 
 
+def anchored_twice():
+    "The equations whose anchor stands in the book more than once, so that a link to it may lead to either place"
+    places = {}
+    for p in notebooks([]):
+        for name in re.findall(r'id=\\?"(eq-[\w-]+)', p.read_text(encoding='utf-8')):
+            places.setdefault(name, []).append(p.name)
+    return [f"{name}: anchored {len(where)} times, in {', '.join(where)}"
+            for name, where in places.items() if len(where) > 1]
+
+
+def orphans():
+    "The modules that no notebook exports any more"
+    wrong = []
+    for p in sorted((ROOT/'cprl_nb').glob('*.py')):
+        source = re.search(r'File to edit: (\S+\.ipynb)', p.read_text(encoding='utf-8'))
+        if source and not (p.parent/source[1]).exists():
+            wrong.append(f"cprl_nb/{p.name}: no notebook exports it, {source[1]} is gone; delete it")
+    return wrong
+
+
 def changed():
-    "The notebooks that differ from the last commit"
-    said = subprocess.run(['git', 'status', '--porcelain', 'nbs'], cwd=ROOT, capture_output=True, text=True).stdout
-    return [p.stem for p in notebooks([]) if p.name in said]
+    "The notebooks that differ from the last commit, new and renamed ones included; all of them where git cannot say"
+    command = ['git', 'status', '--porcelain', '-z', '--no-renames', '--untracked-files=all', '--', 'nbs']
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if said.returncode: return [p.stem for p in notebooks([])]
+    top = subprocess.run(['git', 'rev-parse', '--show-prefix'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    names = {line[3:].removeprefix(top) for line in said.stdout.split('\0') if line}
+    return [p.stem for p in notebooks([]) if p.relative_to(ROOT).as_posix() in names]
 
 
 def prepare():
+    "All that a change needs before it is committed; stops at the first thing that only a person can put right"
     for tool in ('nbdev_export', 'nbdev_clean'):
         subprocess.run([Path(sys.executable).with_name(tool)], cwd=ROOT, check=True)
     contents()
@@ -210,7 +260,6 @@ def long_lines():
 
 def check():
     "Export a copy of the notebooks and compare: package, clean notebooks, README"
-    import shutil
     wrong = []
     with tempfile.TemporaryDirectory() as d:
         copy = Path(d)/'cprl_nb'
@@ -226,10 +275,12 @@ def check():
     if (ROOT/'README.md').read_text(encoding='utf-8') != readme_text(): wrong.append('README.md')
     for w in wrong: print(f"out of step with the notebooks: {w}")
     print("run python dev.py prepare" if wrong else "notebooks, package and README agree")
-    failed = [p.name for p in notebooks([]) if '"output_type": "error"' in p.read_text(encoding='utf-8')]
-    for name in failed:
-        print(f"{name}: an output is an error; mend the cell and run python dev.py run {name.removesuffix('.ipynb')}")
-    others = disorder() + long_lines()
+    texts = {p: p.read_text(encoding='utf-8') for p in notebooks([])}
+    failed = [p for p, text in texts.items() if '"output_type": "error"' in text]
+    for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
+    merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
+              if '"`<<<<<<< ' in text]
+    others = merged + disorder() + anchored_twice() + orphans() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 
@@ -251,6 +302,15 @@ class Page(HTMLParser):
     def handle_data(self, text): self.words.append(text)
 
 
+def widths():
+    "The width that a stored figure is to be shown with, by how its data begins: quarto obeys it, smalldocs does not"
+    from execnb.nbio import read_nb
+    outputs = [o for p in notebooks([]) for c in read_nb(p).cells for o in c.get('outputs', [])]
+    sizes = [(o['data'][kind], size) for o in outputs for kind, size in o.get('metadata', {}).items()
+             if kind.startswith('image/')]
+    return {data[:900]: size['width'] for data, size in sizes}
+
+
 def stage(out):
     "Render nbdev's processed notebooks with smalldocs, under the names quarto would give them, with maths as MathML"
     from latex2mathml.converter import convert
@@ -260,7 +320,9 @@ def stage(out):
     from smalldocs.site import Site
     os.environ['PYTHONWARNINGS'] = 'ignore'  # nbdev warns of cells with imports and other code
     os.chdir(ROOT)
-    book = Site(load(proc_nbs(force=True, n_workers=2)), quiet=True)
+    try: processed = proc_nbs(force=True, n_workers=2)
+    except Exception as e: sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
+    book = Site(load(processed), quiet=True)
     book.out = out
     book.build()
     by_quarto = lambda p: p.out.with_name(p.front.get('output-file', p.out.name)).as_posix()
@@ -272,25 +334,35 @@ def stage(out):
     def mathml(m):
         shape = 'block' if m[1] == 'display' else 'inline'
         return f'<span class="math {m[1]}">' + convert(html.unescape(m[2]), display=shape) + '</span>'
+    stored = widths()
+    def sized(m): return f'<img width="{stored[m[1]]}" ' if stored.get(m[1]) else m[0]
     for a, b in names.items():
         text = (out/a).read_text(encoding='utf-8')
         text = re.sub(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', mathml, text, flags=re.S)
         text = re.sub(r'<(link|script)[^>]*cdn\.jsdelivr\.net/npm/katex[^>]*>(</script>)?', '', text)
         text = old.sub(lambda m: new[m[0]], text).replace(home, 'href="' + '../'*b.count('/'))
+        text = re.sub(r'<img (?=[^>]*src="data:image/\w+;base64,([^"]{900})[^>]*>)', sized, text)
         (out/a).unlink()
         (out/b).write_text(text, encoding='utf-8')
+    for theme in (out/'site_libs'/'themes').glob('*.css'):  # no fonts from outside
+        text = re.sub(r'@import url\(https?:[^)]*\);?', '', theme.read_text(encoding='utf-8'))
+        theme.write_text(text, encoding='utf-8')
     for other in (out/'search.json', out/'sitemap.xml'):
         other.write_text(old.sub(lambda m: new[m[0]], other.read_text(encoding='utf-8')), encoding='utf-8')
     return {(ROOT/'nbs'/p.src): out/names[p.out.as_posix()] for p in book.pages.values()}
 
 
-def site(out):
-    "Render the book to a folder and say what is wrong with its pages"
+def site(out, names=(), pictures=None):
+    "Render the book to a folder and say what is wrong with its pages; `pictures` not None: look at them, too"
     if sys.version_info < (3, 11):
         print("pages not rendered: smalldocs needs Python 3.11")
         return 0
     out = (ROOT/out).resolve()
     wrong = flaws(out, stage(out))
+    if pictures is not None:
+        sys.path.insert(0, str(ROOT/'.ci'))
+        from look import look
+        wrong += look([p for p in sorted(out.glob('*.html')) if not names or p.stem in names], pictures)
     for w in wrong: print(w)
     print(f"{len(list(out.rglob('*.html')))} pages in {out}, {len(wrong)} things to mend")
     return len(wrong)
@@ -301,9 +373,13 @@ def flaws(out, rendered):
     texts = {p: p.read_text(encoding='utf-8') for p in sorted(out.rglob('*.html'))}
     pages = {p: Page(t) for p, t in texts.items()}
     wrong = [f"{nb.relative_to(ROOT)}: no page" for nb in notebooks([]) if rendered.get(nb) not in pages]
+    wrong += headed_outputs()
     for path, page in pages.items():
         name = path.relative_to(out)
         if 'class="cell-output cell-output-error"' in texts[path]: wrong.append(f"{name}: an output is an error")
+        for text in re.findall(r'\[?<a [^>]*><code>[^<]*</code></a>\]\([^)]*\)', texts[path]):
+            shown = re.sub(r'<[^>]*>', '', text)
+            wrong.append(f"{name}: a link in a link, {shown}: write the bare backticks, or <code> for them")
         unresolved = re.findall(r'(?<![\w.])@(?:eq|fig|tbl|sec)-[\w-]+', page.text)
         wrong += [f"{name}: {m} is not resolved" for m in unresolved]
         wrong += [f"{name}: picture {i} has no alternative text" for i, alt in enumerate(page.alts, 1) if not alt]
@@ -315,6 +391,16 @@ def flaws(out, rendered):
             elif url.fragment and not (target in pages and unquote(url.fragment) in pages[target].ids):
                 wrong.append(f"{name}: no such place as {link}")
     return list(dict.fromkeys(wrong + undocumented(out, pages)))
+
+
+def headed_outputs():
+    "Printed reports whose headings would stand in the page's table of contents, as if they were the chapter's"
+    from execnb.nbio import read_nb
+    outputs = [(p, o.get('data', {}).get('text/markdown', '')) for p in notebooks([]) for c in read_nb(p).cells
+               for o in c.get('outputs', [])]
+    heads = [(p, re.search(r'^#{1,4} .*$', ''.join(text), flags=re.M)) for p, text in outputs]
+    return [f"{p.name}: an output has a heading, {head[0]!r}, which stands in the page's table of contents"
+            for p, head in heads if head]
 
 
 def undocumented(out, pages):
@@ -347,9 +433,13 @@ if __name__ == '__main__':
     parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'site'))
     parser.add_argument('names', nargs='*')
     parser.add_argument('--flags', default='', help='flags of cells to run that are skipped otherwise, as in slow,gpu')
+    parser.add_argument('--threads', default='1', help='of torch, for test: 0 or default for as many as it takes')
+    parser.add_argument('--look', nargs='?', const='', metavar='FOLDER', help='site: look at the pages in a browser')
     parser.add_argument('--out', default='_docs_local', help='folder of the local site')
     args = parser.parse_args()
     flags = [f for f in args.flags.split(',') if f]
-    chores = {'test': lambda: test(args.names, flags), 'run': lambda: run(args.names, flags),
-              'prepare': prepare, 'readme': readme, 'check': check, 'site': lambda: site(args.out)}
+    threads = 0 if args.threads == 'default' else int(args.threads)
+    chores = {'test': lambda: test(args.names, flags, threads), 'run': lambda: run(args.names, flags),
+              'prepare': prepare, 'readme': readme, 'check': check,
+              'site': lambda: site(args.out, args.names, args.look)}
     sys.exit(chores[args.chore]() > 0)
