@@ -320,7 +320,10 @@ def stage(out):
     from smalldocs.site import Site
     os.environ['PYTHONWARNINGS'] = 'ignore'  # nbdev warns of cells with imports and other code
     os.chdir(ROOT)
-    book = Site(load(proc_nbs(force=True, n_workers=2)), quiet=True)
+    try: processed = proc_nbs(force=True, n_workers=2)
+    except Exception as e:
+        sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
+    book = Site(load(processed), quiet=True)
     book.out = out
     book.build()
     by_quarto = lambda p: p.out.with_name(p.front.get('output-file', p.out.name)).as_posix()

@@ -174,8 +174,8 @@ OBJECTIVES = {'reflection': reflection(),
 TARGETS = ('true', 'predicted')
 
 # %% ../nbs/10_attacks.ipynb #65c4974f
-_TRANSPARENT = ('View UnsafeView Reshape ReshapeAlias Squeeze Unsqueeze Select Slice Index Split Unbind T Transpose Permute '
-           'ToCopy Add Sub Rsub Mul Div Neg Alias Clone').split()
+_TRANSPARENT = ('View UnsafeView Reshape ReshapeAlias Squeeze Unsqueeze Select Slice Index Split Unbind T Transpose '
+                'Permute ToCopy Add Sub Rsub Mul Div Neg Alias Clone').split()
 
 def skip_sigmoid(s:torch.Tensor # scores with a gradient
     ) -> torch.Tensor: # the same
@@ -462,7 +462,7 @@ class PGD(Attack):
             total = total + g
         return None, total
 
-    def ascend(self, guide, leader, ball, t, start, rng): # last points, the best before them, their values; did any move?
+    def ascend(self, guide, leader, ball, t, start, rng): # last points, best ones, their values; moved?
         last, best, best_value, moved = start.clone(), start.clone(), torch.full_like(t, -torch.inf), False
         if self.step_size is not None: step = torch.full_like(ball.eps, self.step_size)
         else: step = 2*ball.eps if self.schedule == 'auto' else 2.5*ball.eps/self.steps

@@ -154,10 +154,12 @@ def make_set(name:str, # of the set
     return IQASet(name, table.loc[~gone, order].reset_index(drop=True), score,
                   note=(note + beyond + absent).lstrip('; '))
 
-def _own_scenes(table): # the scenes; an image without one is a scene of its own, called by its place
-    common = os.path.commonpath([os.path.dirname(p) for p in table.path])
-    own = [os.path.relpath(p, common or '.').replace(os.sep, '/') for p in table.path]
-    return table.scene.astype(str).str.strip().where(~is_blank(table.scene), own)
+def _own_scenes(table): # an image without a scene is one of its own, called by its path from the common folder
+    scene, alone = table.scene.astype(str).str.strip(), is_blank(table.scene)
+    if not alone.any(): return scene
+    path = table.path.map(os.path.abspath)
+    common = os.path.commonpath([os.path.dirname(p) for p in path])
+    return scene.mask(alone, path.map(lambda p: os.path.relpath(p, common).replace(os.sep, '/')))
 
 # %% ../nbs/06_databases.ipynb #f7642d17
 READERS = {} # name → function of a folder that gives an IQASet
@@ -213,7 +215,7 @@ def _inside(where, root, names): # paths of the images; names that climb out or 
                          "give their paths")
     return [f if os.path.isfile(f) else below.get(n.lower(), [f])[0] for n, f in zip(names, full)]
 
-# %% ../nbs/06_databases.ipynb #79a471d9
+# %% ../nbs/06_databases.ipynb #001ae0ad
 def _levels(cells, where, column): # whole numbers; blank ones are −1
     level = numbers(cells, where, column, blank=True).fillna(-1)
     bad = level != level.round()
@@ -550,7 +552,8 @@ def folder_csv(csv:str|Path, # the file with names and scores
     scale, scaled = infer_scale(rows['raw'], scale, cols['score'])
     guessed = ', '.join(f'{k} from {c!r}' for k, c in cols.items() if c is not None)
     note = f"{csv.name}: {how}; {guessed}; {scaled}{scenes}{_unscored(root, rows['path'])}"
-    data = make_set(name or csv.stem, rows, cols['score'], scale, csv, note, partial)
+    name = name or csv.name.removesuffix('.gz').rpartition('.')[0]
+    data = make_set(name, rows, cols['score'], scale, csv, note, partial)
     print(data.note)
     return data
 
@@ -608,12 +611,12 @@ def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives 
     return from_pairs(pairs, name, scenes if scene else None, score=score, **how)
 
 # %% ../nbs/06_databases.ipynb #4840f53d
-def open_set(data:str|Path='embedded', # "embedded", a key of `READERS`, or a .csv file
+def open_set(data:str|Path='embedded', # "embedded", a key of `READERS`, or a .csv file (also .csv.gz)
              root:str|Path|None=None, # folder of the database, or of the CSV's images
              scale:str|tuple|None=None # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
     ) -> IQASet: # images with scores
     "A set by its name"
-    if str(data).lower().endswith('.csv'):
+    if str(data).lower().removesuffix('.gz').endswith('.csv'):
         try: scale = tuple(map(float, scale.split(','))) if isinstance(scale, str) else scale
         except ValueError:
             raise ValueError(f"scale = {scale!r}: expected the worst and the best possible score, e.g. 1,5") from None

@@ -78,8 +78,8 @@ class Stride1Conv(nn.Module):
 
     @staticmethod
     def fits(conv): # can it be this one?
-        fewer = all(p < k for k, p in zip(conv.kernel_size, conv.padding))
-        return _is_ordinary(conv) and conv.stride == (1, 1) and fewer
+        if not _is_ordinary(conv) or conv.stride != (1, 1): return False
+        return all(p < k for k, p in zip(conv.kernel_size, conv.padding))
 
     def forward(self, x): return _CustomForwardBackward.apply(x, self.value, lambda grad, shape: self.gradient(grad))
 
