@@ -30,7 +30,7 @@ from .attacks import OBJECTIVES, PGD, Ball, batch_limit, device_of, frozen, grad
 from .data import IQASet, atomic, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc
-from .models import NETWORKS, CPRLModel, Network, load_safetensors, save_safetensors
+from .models import NETWORKS, CPRLModel, Scorer, load_safetensors, save_safetensors
 from .models import make_network, network_settings
 from .pns import intervene, sufficiency_risk, necessity_risk
 
@@ -230,11 +230,9 @@ def to_toml(self:Config,
 # %% ../nbs/14_training.ipynb #70816bf4
 def make_model(cfg:Config, # what to build
                weights:str|None='as configured' # another source of weights
-    ) -> Network: # on the CPU
+    ) -> Scorer: # on the CPU
     "The network of a configuration, with reproducible initial weights"
-    said = dict(b=cfg.bias, order=cfg.order, scope=cfg.scope, layers=cfg.layers, gate=cfg.gate, c=cfg.c_reading,
-                s=cfg.s_reading, fc=cfg.intervention_layer)  # the paper's symbols are names of a network's settings
-    own = {k: said[k] for k in network_settings(cfg.model) if k in said}
+    own = {k: getattr(cfg, k) for k in network_settings(cfg.model) if hasattr(cfg, k)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         return make_network(cfg.model, cfg.backbone, cfg.weights if weights == 'as configured' else weights, **own)
@@ -274,7 +272,7 @@ def _update(loss, params, *opts): # one step that moves `params` and nothing els
 class Players:
     "The two sides of Eq. 14, each with its optimiser"
     def __init__(self,
-                 model:Network, # both sides' parameters are in it
+                 model:Scorer, # both sides' parameters are in it
                  cfg:Config): # how they play
         self.model, self.cfg = model, cfg
         self.game = cfg.pns and model.can_intervene
@@ -284,7 +282,7 @@ class Players:
         self.network = model.network_parameters()
         self.interventions = model.intervention_parameters() if self.game else []
         self.turns = cfg.turn_order.split(',') if self.game else ['none']
-        self.name = 'mse' if type(model).loss is Network.loss else 'loss'  # of line 3, in tables
+        self.name = 'mse' if type(model).loss is Scorer.loss else 'loss'  # of line 3, in tables
         how, averaged = dict(lr=cfg.lr, weight_decay=cfg.weight_decay), get_ema_multi_avg_fn(cfg.weight_ema)
         self.opt = torch.optim.AdamW(self.network, **how)
         self.opt_max = torch.optim.AdamW(self.interventions, **how, maximize=True) if self.game else None
@@ -503,7 +501,7 @@ def fit(data:IQASet, # images with scores and a split
         resume:bool=False, # go on with an unfinished run of the same configuration
         save_every:float=30., # seconds between saved states
         progress:bool=True # show a bar
-    ) -> Network: # with the weights of the best epoch, in evaluation mode
+    ) -> Scorer: # with the weights of the best epoch, in evaluation mode
     "Train on one part of a set, choose the epoch on another, and leave a run folder"
     run, train, val = Path(run), data.part('train'), data.part('val')
     if (run/'config.json').exists():
@@ -538,7 +536,7 @@ def fit(data:IQASet, # images with scores and a split
     return model.eval()
 
 # %% ../nbs/14_training.ipynb #967211ba
-def adversarial_images(model:Network, # the network that learns
+def adversarial_images(model:Scorer, # the network that learns
                        x:torch.Tensor, # images (B, 3, H, W), [0, 1]
                        y:torch.Tensor, # true scores (B,), [0, 1]
                        cfg:Config, # `adv_steps`, `adv_eps`, `adv_objective`, `adv_sides`, `precision`
