@@ -321,7 +321,8 @@ def stage(out):
     os.environ['PYTHONWARNINGS'] = 'ignore'  # nbdev warns of cells with imports and other code
     os.chdir(ROOT)
     try: processed = proc_nbs(force=True, n_workers=2)
-    except Exception as e: sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
+    except Exception as e:
+        sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
     book = Site(load(processed), quiet=True)
     book.out = out
     book.build()
