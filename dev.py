@@ -258,6 +258,19 @@ def long_lines():
     return [f"{p.name}: {len(line)} characters, at most {WIDTH}: {line.strip()[:60]} …" for p, line in wide]
 
 
+def mixed_imports():
+    "Cells that import and do more: nbdev runs every cell that imports when it renders the site, with all that is in it"
+    import ast
+    from execnb.nbio import read_nb
+    wrong = []
+    for p in notebooks([]):
+        for c in read_nb(p).cells:
+            if c.cell_type != 'code' or re.search(r'^#\s*\|\s*export|^[!%]', c.source, re.M): continue
+            imports = [isinstance(n, (ast.Import, ast.ImportFrom)) for n in ast.parse(c.source).body]
+            if any(imports) and not all(imports): wrong.append(f"{p.name}: cell {c.id} imports and does more; split it")
+    return wrong
+
+
 def check():
     "Export a copy of the notebooks and compare: package, clean notebooks, README"
     wrong = []
@@ -280,7 +293,7 @@ def check():
     for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
     merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
               if '"`<<<<<<< ' in text]
-    others = merged + disorder() + anchored_twice() + orphans() + long_lines()
+    others = merged + disorder() + anchored_twice() + orphans() + mixed_imports() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 
@@ -321,7 +334,8 @@ def stage(out):
     os.environ['PYTHONWARNINGS'] = 'ignore'  # nbdev warns of cells with imports and other code
     os.chdir(ROOT)
     try: processed = proc_nbs(force=True, n_workers=2)
-    except Exception as e: sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
+    except Exception as e:
+        sys.exit(f"{e}\n\nnot rendered: nbdev runs each cell that imports; give imports a cell of their own")
     book = Site(load(processed), quiet=True)
     book.out = out
     book.build()

@@ -187,7 +187,7 @@ def _scores_by_line(e): # line of the table -> the scores (N,) that it measures
             'worst case, sides by the score': np.where(e.clean >= np.median(e.clean), worst.low, worst.high),
             'worst ranking': worst_targets(worst.low, worst.high, q)}
 
-# %% ../nbs/18_audit.ipynb #789b881e
+# %% ../nbs/18_audit.ipynb #50f0164a
 def _how_far(e, attacked, reached): # attacked: scores of a line (N,)
     furthest = np.maximum(e.clean - reached.low, reached.high - e.clean).max()
     return ({'mean change': abs(attacked - e.clean).mean(), 'largest change': furthest}

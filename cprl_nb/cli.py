@@ -24,7 +24,7 @@ def one_line_errors(command:str, # the command's name
     except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
     except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
 
-# %% ../nbs/23_cli.ipynb #fd40cd89
+# %% ../nbs/23_cli.ipynb #91a999f2
 def command(func=None, # the job; its parameters are the options, its name is the command
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"

@@ -70,7 +70,7 @@ def _flat(im): # without alpha, palette and 16 bits
 
 def _upright(im): return ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im
 
-# %% ../nbs/04_data.ipynb #11671c89
+# %% ../nbs/04_data.ipynb #8cb64d96
 @contextmanager
 def _decoding(path): # what goes wrong inside is said with the name of the file and the cause
     if not path.is_file(): raise FileNotFoundError(f"{path}: no such image file")
@@ -106,14 +106,14 @@ def read_image(path:str|Path # image file
     "Decode an image file into a tensor"
     return TF.pil_to_tensor(open_image(path))
 
-# %% ../nbs/04_data.ipynb #28b96787
+# %% ../nbs/04_data.ipynb #f2f7c365
 def image_size(path:str|Path # image file
     ) -> tuple: # (width, height), px, as stored
     "Size of an image from the header of its file"
     path = Path(path)
     with _decoding(path), Image.open(path) as im: return im.size
 
-# %% ../nbs/04_data.ipynb #28e8ec4f
+# %% ../nbs/04_data.ipynb #c8de4bf1
 _MARKS = {b'\xef\xbb\xbf': 'utf-8-sig', b'\xff\xfe\0\0': 'utf-32', b'\0\0\xfe\xff': 'utf-32',
           b'\xff\xfe': 'utf-16', b'\xfe\xff': 'utf-16'}
 
@@ -127,7 +127,7 @@ def _encoding(raw): # which the first bytes tell: by their mark, or by where the
     except UnicodeDecodeError: return 'latin-1'
     return 'utf-8'
 
-# %% ../nbs/04_data.ipynb #1bfc1cbd
+# %% ../nbs/04_data.ipynb #2b583cac
 def _decoded(path): # text of a file, and its encoding
     raw = path.read_bytes()
     try: raw = gzip.decompress(raw) if raw[:2] == b'\x1f\x8b' else raw
@@ -140,7 +140,7 @@ def _decoded(path): # text of a file, and its encoding
     if re.search('[\0-\x08\x0e-\x1f]', text): raise ValueError(f"{path}: expected a CSV; this is no text")
     return text, encoding.removesuffix('-sig')
 
-# %% ../nbs/04_data.ipynb #6f1aa4b1
+# %% ../nbs/04_data.ipynb #e3d38052
 _SEPARATORS = {',': 'comma', ';': 'semicolon', '\t': 'tab'}
 
 def _filled(cells): # how many there are without the empty ones at the end
@@ -160,7 +160,7 @@ def _rows(path, text): # row number → cells, of rows that are not blank; and t
     if said: rows.pop(1, None)
     return rows, sep
 
-# %% ../nbs/04_data.ipynb #67ac2014
+# %% ../nbs/04_data.ipynb #c5e22835
 def read_table(path:str|Path, # a text file with columns, also gzipped
                header:int|None=0 # 0: the first row has the column names; None: there are no names
     ) -> tuple: # (table of strings, its index the row in the file; how it was read, e.g. "utf-16, separated by tab")
@@ -186,7 +186,7 @@ def _names(path, cells): # column names; a column without one is called by its p
     if twice: raise ValueError(f"{path}: two columns are called {twice[0]!r}; expected a name for each")
     return names
 
-# %% ../nbs/04_data.ipynb #68a0204c
+# %% ../nbs/04_data.ipynb #ab30a65d
 _NOTHING = {'', '-', '–', '—', '.', '?', 'n/a', '#n/a', 'na', 'nan', 'nat', '<na>', 'none', 'null'}
 
 def is_blank(cells:pd.Series # column of a table
@@ -208,7 +208,7 @@ def _plain(cell): # without spaces around it, spaces or apostrophes between thou
     cell = re.sub('[\u00a0\u2009\u202f]', ' ', cell).strip().replace('−', '-')
     return re.sub("^[+-]?[1-9][0-9]{0,2}([ '’][0-9]{3})+(?![0-9])", lambda m: re.sub("[ '’]", '', m[0]), cell)
 
-# %% ../nbs/04_data.ipynb #1acc750e
+# %% ../nbs/04_data.ipynb #bbe53a02
 def _either(cells): # numbers by the grammar that most cells obey, NaN for the rest; do both grammars fit and differ?
     point, comma = (_read_as(p, cells) for p in '.,')
     wrong, other = point.isna().sum(), comma.isna().sum()
@@ -252,7 +252,7 @@ def _check_table(name, table): # all columns, at least one image, quality in [0,
     if len(blank): raise ValueError(f"{name}: {len(blank)} images have no scene, the first is {blank.path.iloc[0]}; "
                                     "expected a name for each, since images of one scene stay together in a split")
 
-# %% ../nbs/04_data.ipynb #c441b510
+# %% ../nbs/04_data.ipynb #a7acb32a
 def _check_split(name, split, scene): # one of `PARTS` for each image, and no scene on both sides of a border
     unknown = {str(v) for v in set(split) - set(PARTS)}
     if unknown or len(split) != len(scene):
@@ -458,7 +458,7 @@ def write_split(data:IQASet, # images with scores and a split
     table = pd.DataFrame(dict(image=image, scene=data.table.scene, split=data.table.split))
     with atomic(path) as p: table.to_csv(p, index=False)
 
-# %% ../nbs/04_data.ipynb #07fbdf7c
+# %% ../nbs/04_data.ipynb #dbb2f2d3
 _PART_NAMES = {n: p for p, ns in dict(train='train training', val='val valid validation', test='test testing').items()
                for n in ns.split()}
 

@@ -28,7 +28,7 @@ WEIGHTS = 'auto', 'imagenet', 'none'
 _EMBEDDED = dict(size=128, resize=288, resize_range=(1., 1.), rotate=True)
 _PHOTOS = dict(backbone='resnet18', size=224, resize=256, resize_range=(1., 1.25), batch_size=16, warmup=.1)
 RECIPES = {
-    ('embedded', 'imagenet'): _EMBEDDED | dict(backbone='lite0', weights='imagenet', epochs=8, batch_size=16, lr=1e-3,
+    ('embedded', 'imagenet'): _EMBEDDED | dict(backbone='lite0', weights='imagenet', epochs=12, batch_size=16, lr=2e-3,
                                                warmup=.1, layers='last', update='fused'),
     ('embedded', 'resnet'): _EMBEDDED | dict(backbone='resnet18', weights='imagenet', epochs=20, batch_size=16,
                                              lr=3e-4, warmup=.2),

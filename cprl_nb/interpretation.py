@@ -240,8 +240,8 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
             ax.set_title(f'{wrapped(k)}: {r.score:.2f}\nrange {r.range:.3f}\nroughness {r.roughness:.4f}', fontsize=9)
             ax.set_box_aspect(1)
             ax.tick_params(labelbottom=i == len(x), labelleft=ax is row[1])
-        row[1].set_ylabel('random direction')
-    fig.supxlabel('FGSM direction, random direction: 8-bit steps', fontsize=10)
+        row[1].set_ylabel('random (8-bit steps)')
+    fig.supxlabel('FGSM direction (8-bit steps)', fontsize=10)
     fig.colorbar(im, ax=axs[:, 1:], label='change of the score', aspect=30)
     return table, fig
 

@@ -109,7 +109,7 @@ def _name(path): # a hash of the image and of what decodes and resizes it
     what = os.path.abspath(path), s.st_size, s.st_mtime_ns, FORMAT, *versions
     return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
 
-# %% ../nbs/07_views.ipynb #e05d6ad1
+# %% ../nbs/07_views.ipynb #439674b0
 _OURS = re.compile(r'\.?[0-9a-f]{32}(-\d+)?(\.\d+\.part)?\.npy')  # whole, or left half written by a killed process
 
 def _remove(file): # if this package wrote it, by its name and the first bytes of an .npy file, as far as it has any
