@@ -33,6 +33,8 @@ def check_8bit_eps(eps:float): # bound on a pixel's change, 8-bit steps
     if not 0 < eps <= 127:
         raise ValueError(f"eps = {eps:g}: give the bound on a pixel's change in 8-bit steps, "
                          "more than 0 and at most 127")
+    if eps < .05:
+        raise ValueError(f"eps = {eps:g} of an 8-bit step: nothing would move; here 1 means 1/255")
 
 def check_counts(**counts): # name=number: steps, images in a batch
     "Refuse counts below one"
@@ -92,6 +94,7 @@ def standard_attacks(eps:float=1., # bound of the table's attacks, 8-bit steps
                      curve:bool=False # also at the other ε of the curve?
     ) -> list: # of attacks
     "FGSM and PGD, at one ε or at several"
+    check_8bit_eps(eps)
     fgsm, pgd = ({*EPS_FGSM, eps}, {*EPS_PGD, eps}) if curve else ({eps}, {eps})
     return [FGSM(e/255) for e in sorted(fgsm)] + [PGD(e/255, steps, seed=seed) for e in sorted(pgd)]
 

@@ -30,9 +30,10 @@ from .attacks import OBJECTIVES, PGD, Ball, batch_limit, device_of, frozen, grad
 from .data import IQASet, atomic, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc
-from .models import NETWORKS, CPRLModel, Scorer, load_safetensors, save_safetensors
+from .models import BACKBONES, NETWORKS, CPRLModel, Scorer, load_safetensors, save_safetensors
 from .models import make_network, network_settings
-from .pns import intervene, sufficiency_risk, necessity_risk
+from .pns import C_READINGS, FCS, S_READINGS, intervene, sufficiency_risk, necessity_risk
+from .soft_rank import check_gate
 
 # %% ../nbs/14_training.ipynb #51f2c6ff
 @dataclass
@@ -166,10 +167,13 @@ def _check_types(cfg):
 
 def _check_names(cfg):
     known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, precision=PRECISIONS, resizing=RESIZINGS,
-                 adv_objective=OBJECTIVES, adv_target=ADV_TARGETS, adv_sides=ADV_SIDES)
+                 adv_objective=OBJECTIVES, adv_target=ADV_TARGETS, adv_sides=ADV_SIDES, c_reading=C_READINGS,
+                 s_reading=S_READINGS, intervention_layer=FCS)
+    if cfg.model in ('plain', 'cprl'): known['backbone'] = BACKBONES  # networks of one's own may have another
     for name, choices in known.items():
         if getattr(cfg, name) in choices: continue
         raise ValueError(f"{name} = {getattr(cfg, name)!r}: choose one of {', '.join(choices)}")
+    check_gate(cfg.bias, cfg.order, cfg.scope, cfg.gate)
     if set(cfg.turn_order.split(',')) <= set(TURNS): return
     raise ValueError(f"turn_order = {cfg.turn_order!r}: give any sequence of {', '.join(TURNS)}, separated by commas")
 
@@ -195,15 +199,21 @@ GAME_LOSSES = {'risk': _risk_loss, 'objective': _objective_loss, 'label': _label
 def _check_ranges(cfg):
     for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
         value = getattr(cfg, name)
-        if value is not None and value <= 0: raise ValueError(f"{name} = {value}: expected a positive number")
+        if value is not None and not value > 0: raise ValueError(f"{name} = {value}: expected a positive number")
+    for name in ('weight_decay', 'patience', 'seed', 'risk_weight', 'adv_steps'):
+        value = getattr(cfg, name)
+        if not value >= 0: raise ValueError(f"{name} = {value}: expected 0 or more")
+    if cfg.size > cfg.resize:
+        raise ValueError(f"size = {cfg.size}: expected at most resize = {cfg.resize}, the shorter side before the crop")
+    for name in ('warmup', 'adv_weight'):
+        value = getattr(cfg, name)
+        if not 0 <= value <= 1: raise ValueError(f"{name} = {value:g}: expected a share, from 0 to 1")
     if not 0 <= cfg.weight_ema < 1:
         raise ValueError(f"weight_ema = {cfg.weight_ema:g}: expected the decay of a mean, such as 0.99, or 0 for none")
-    if cfg.adv_steps < 0:
-        raise ValueError(f"adv_steps = {cfg.adv_steps}: expected 0 (no adversarial training) or more")
     if not 0 < cfg.adv_eps <= 127:
         raise ValueError(f"adv_eps = {cfg.adv_eps:g}: give a pixel's change in 8-bit steps, above 0, at most 127")
-    if not 0 <= cfg.adv_weight <= 1:
-        raise ValueError(f"adv_weight = {cfg.adv_weight:g}: expected a share, from 0 to 1")
+    if cfg.adv_eps < .05:
+        raise ValueError(f"adv_eps = {cfg.adv_eps:g} of an 8-bit step: nothing would move; here 1 means 1/255")
 
 # %% ../nbs/14_training.ipynb #6fe57f96
 @patch(cls_method=True)
@@ -508,11 +518,10 @@ def fit(data:IQASet, # images with scores and a split
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
         _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
-    device = pick_device(cfg.device)
+    players = Players(make_model(cfg).to(pick_device(cfg.device)).train(), cfg)  # it may refuse settings: before images
     train = Images(train, cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
                    rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
     val = Images(val, cfg.size, cfg.resize).preload()
-    players = Players(make_model(cfg).to(device).train(), cfg)
     model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
     per_epoch = max(1, len(train)//cfg.batch_size)
