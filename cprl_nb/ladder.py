@@ -58,7 +58,7 @@ def ladder(noise:int, # images that noise may score
     samples, steps = averaged
     return [
         Rung('noise', 'floor', lambda e, s: Noise(e, noise, seed=s),
-             f'random corners, the best of {noise - 1}: what no search finds'),
+             'random corners, the best counts: what no search finds'),
         Rung('FGSM', 'one step', lambda e, s: FGSM(e, seed=s), 'one step: iterations must do better'),
         Rung(f'PGD-{pgd}', 'iterative', lambda e, s: PGD(e, pgd, seed=s), 'the usual attack'),
         Rung(f'PGD-{pgd//2} 8-bit', '8-bit', lambda e, s: PGD(e, pgd//2, rounded=True, seed=s),
