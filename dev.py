@@ -143,7 +143,7 @@ def table_of_chapters():
 
 
 def contents():
-    "Write what follows from the order of chapters: the `Next` links, and the table in nbs/index.ipynb"
+    "Write what follows from the order of chapters: `Next` and Colab links, and the table in nbs/index.ipynb"
     from execnb.nbio import read_nb, write_nb
     order = [p for paths in chapters().values() for p in paths]
     if not all(p.exists() for p in order): return 0  # `check` says which is not there
@@ -152,8 +152,10 @@ def contents():
         last = [c for c in nb.cells if c.cell_type == 'markdown'][-1]
         link = '' if following is None else 'Next: [{}]({})'.format(*about(following)[::2])
         text = re.sub(r'\n*^Next: \[.*\Z', '', last.source, flags=re.M | re.S) + f'\n\n{link}'.rstrip()
-        if text != last.source:
-            last.source = text
+        colab = next(c for c in nb.cells if 'colab.research.google.com' in c.source)
+        here = re.sub(r'(blob/main/nbs/)\w+\.ipynb', rf'\g<1>{path.name}', colab.source)
+        if (text, here) != (last.source, colab.source):
+            last.source, colab.source = text, here
             write_nb(nb, path)
     nb = read_nb(ROOT/'nbs'/'index.ipynb')
     cell = next(c for c in nb.cells if c.source.startswith('| chapter |'))
@@ -271,6 +273,15 @@ def mixed_imports():
     return wrong
 
 
+def versions():
+    "Where the version is another one than in settings.ini"
+    from nbdev.config import get_config
+    version = get_config(path=ROOT).version
+    said = {'CITATION.cff': f'version: {version}', 'nbs/index.ipynb': 'version = {' + version + '}'}
+    return [f"{name}: does not have {text!r}" for name, text in said.items()
+            if text not in (ROOT/name).read_text(encoding='utf-8').replace('"', '')]
+
+
 def check():
     "Export a copy of the notebooks and compare: package, clean notebooks, README"
     wrong = []
@@ -293,7 +304,7 @@ def check():
     for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
     merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
               if '"`<<<<<<< ' in text]
-    others = merged + disorder() + anchored_twice() + orphans() + mixed_imports() + long_lines()
+    others = merged + disorder() + anchored_twice() + orphans() + versions() + mixed_imports() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 
