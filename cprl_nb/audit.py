@@ -137,7 +137,7 @@ class Report:
                  '## Against ε', to_markdown(curve)]
         return '\n\n'.join(parts) + '\n'
 
-    _repr_markdown_ = markdown
+    def _repr_markdown_(self): return re.sub(r'^#+ (.*)$', r'**\1**', self.markdown(), flags=re.M)
 
 # %% ../nbs/18_audit.ipynb #a4fead6a
 def _score_and_probe(model, x, eps, seed, batch_size): # two scores of each image, and the probe
@@ -272,7 +272,7 @@ def curve_figure(reports:dict # name -> `Report`
     ticks = np.array([0, *EPSILONS])*255
     ax.axhline(0, color='k', lw=.5)
     ax.set_xscale('symlog', base=2, linthresh=.25)
-    ax.set(xlim=(0, 17), xticks=ticks, xticklabels=[f'{v:g}' for v in ticks], xlabel='ε (8-bit steps)',
+    ax.set(xlim=(0, 17), xticks=ticks, xticklabels=[f'{v:g}' for v in ticks], xlabel='ε (grey levels)',
            ylim=(-1, 1.05), ylabel=f"worst-case SROCC ({r.about['n']} images)")
     ax.minorticks_off()
     ax.legend(fontsize=9, loc='lower left')
