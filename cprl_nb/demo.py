@@ -131,9 +131,11 @@ def peak_memory() -> str: # e.g. ", peak memory 1.2 GB"; empty where the system 
     return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/unit:.1f} GB"
 
 # %% ../nbs/22_demo.ipynb #b8e97cda
-def _rows_of(csv, model, attack): # what table.csv holds of a network and an attack; None: of its clean scores
-    if not csv.exists(): return pd.DataFrame(columns=RESULT_COLUMNS)
-    t, how = pd.read_csv(csv, float_precision='round_trip'), attack.about() if attack else dict(attack='clean')
+def _read(csv): # the long table so far, with every ε to the last digit
+    return pd.read_csv(csv, converters=dict(eps=float)) if csv.exists() else pd.DataFrame(columns=RESULT_COLUMNS)
+
+def _rows_of(csv, model, attack): # what it holds of a network under an attack; None: of its clean scores
+    t, how = _read(csv), attack.about() if attack else dict(attack='clean')
     same = [t[k] == how[k] for k in ('attack', 'eps', 'steps') if k in how]
     return t[(t.model == model) & pd.concat(same, axis=1).all(axis=1)]
 
@@ -142,7 +144,7 @@ def _attacked(model, test, attacks, about, csv): # rows of the clean scores and 
         if len(_rows_of(csv, about['model'], attack)): continue
         rows = evaluate(model, test, [attack] if attack else [], about, progress=False)
         if attack: rows = rows[rows.attack != 'clean']
-        if csv.exists(): rows = pd.concat([pd.read_csv(csv, float_precision='round_trip'), rows], ignore_index=True)
+        if csv.exists(): rows = pd.concat([_read(csv), rows], ignore_index=True)
         with atomic(csv) as p: rows.to_csv(p, index=False)
     return pd.concat([_rows_of(csv, about['model'], attack) for attack in [None, *attacks]], ignore_index=True)
 
