@@ -65,7 +65,8 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
         raise ValueError(f"{type(model).__name__} returned {got} for {len(x)} images: "
                          f"expected scores of shape ({len(x)},); `models.Adapted` can make them so")
     if not s.isfinite().all():
-        raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite)")
+        raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite) at "
+                         f"{(~s.isfinite()).sum()} of {len(x)} images; look for a division or logarithm at 0")
     return s
 
 # %% ../nbs/10_attacks.ipynb #7da35b4f
@@ -273,6 +274,8 @@ class Attack:
                  y:torch.Tensor # true scores (B,), [0, 1]
         ) -> torch.Tensor: # perturbed images (B, 3, H, W), [0, 1]
         check_inputs(x, y)
+        if (devices := {p.device for p in model.parameters()}) and x.device not in devices:
+            raise ValueError(f"images on {x.device}, network on {device_of(model)}: give x.to(device_of(model))")
         if torch.is_inference_mode_enabled():
             raise ValueError("an attack needs gradients, which torch.inference_mode() forbids; "
                              "use torch.no_grad() around it")

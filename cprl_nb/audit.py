@@ -27,7 +27,7 @@ from .metrics import confidence_interval, gains, measure_many, worst_sided
 from .evaluation import RESULT_COLUMNS, to_markdown
 from .reach import worst_targets
 from .soft_rank import ChannelActivation
-from .ladder import BUDGETS, EPSILONS, FLOOR, GUIDED, Reached, climb, probe
+from .ladder import BUDGETS, EPSILONS, FLOOR, Reached, climb, probe
 from .verdict import FLAGS, Evidence, verdict
 
 # %% ../nbs/18_audit.ipynb #249bc219
@@ -58,7 +58,8 @@ class Shelf:
         except ValueError as e: raise ValueError(f"{path}: not JSON ({e})") from None
         for k, v in settings.items():
             if known.get(k) != v:
-                raise ValueError(f"{self.folder}: an audit with {k} = {known.get(k)}, not {v}; give another folder")
+                raise ValueError(f"{self.folder}: an audit with {k} = {known.get(k)}, not {v}; "
+                                 "give another folder (`folder=`, or --out)")
 
     def path(self, name): return self.folder/f"{''.join(c if c.isalnum() else '-' for c in name)}.npz"
 
@@ -92,15 +93,16 @@ def _usable_rungs(rungs, model, x, eps, surrogate): # the rungs, and why the oth
     guided = any(isinstance(m, ChannelActivation) for m in model.modules())
     levels = (x*255 - (x*255).round()).abs().max() < 1e-2
     def why_not(r):
-        guide = r.name in GUIDED or getattr(r.make(eps, 0), 'gradient', 'own') != 'own'
+        guide = getattr(r.make(eps, 0), 'gradient', 'own') != 'own'
         if guide and not guided: return 'no channel activations'
         if r.family == 'transfer' and surrogate is None: return 'no surrogate given'
         if r.family == '8-bit' and not levels: return 'the images are not 8-bit'
         if r.family == '8-bit' and eps < .999/255: return 'ε is less than 1/255'
     why = {r.name: why_not(r) for r in rungs}
     usable = [r for r in rungs if not why[r.name]]
-    if len({r.name for r in usable}) < len(usable):
-        raise ValueError("two rungs with one name: their results could not be told apart")
+    names = [r.name for r in usable]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise ValueError(f"two rungs are called {twice!r}; give each its own name")
     return usable, {k: v for k, v in why.items() if v}
 
 # %% ../nbs/18_audit.ipynb #8f587b90
@@ -135,7 +137,7 @@ class Report:
                  '## Against ε', to_markdown(curve)]
         return '\n\n'.join(parts) + '\n'
 
-    _repr_markdown_ = markdown
+    def _repr_markdown_(self): return re.sub(r'^#+ (.*)$', r'**\1**', self.markdown(), flags=re.M)
 
 # %% ../nbs/18_audit.ipynb #a4fead6a
 def _score_and_probe(model, x, eps, seed, batch_size): # two scores of each image, and the probe
@@ -270,7 +272,7 @@ def curve_figure(reports:dict # name -> `Report`
     ticks = np.array([0, *EPSILONS])*255
     ax.axhline(0, color='k', lw=.5)
     ax.set_xscale('symlog', base=2, linthresh=.25)
-    ax.set(xlim=(0, 17), xticks=ticks, xticklabels=[f'{v:g}' for v in ticks], xlabel='ε (8-bit steps)',
+    ax.set(xlim=(0, 17), xticks=ticks, xticklabels=[f'{v:g}' for v in ticks], xlabel='ε (grey levels)',
            ylim=(-1, 1.05), ylabel=f"worst-case SROCC ({r.about['n']} images)")
     ax.minorticks_off()
     ax.legend(fontsize=9, loc='lower left')

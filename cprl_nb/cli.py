@@ -133,7 +133,8 @@ def cprl_audit(
     n:Param("images; all there are if fewer", int)=64,
     size:Param("side of the network's input, px; the run's, or 224", int)=None,
     resize:Param("length of the shorter side before the crop, px; the run's, or 256", int)=None,
-    out:Param("folder for the report and the finished rungs", str)='runs/audit',
+    out:Param("folder for the report and the finished rungs; runs/audit-NAME if not given, NAME that of --model",
+              str)=None,
     seed:Param("of the images drawn and of the attacks", int)=0,
     batch_size:Param("images in a batch", int)=32,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
@@ -142,6 +143,7 @@ def cprl_audit(
     from cprl_nb.scoring import audit_images, check_8bit_eps, check_counts, load_scorer
     check_8bit_eps(eps)
     check_counts(batch_size=batch_size)
+    out = out or 'runs/audit-' + Path(model).resolve().name.replace(':', '-')
     net, cfg, _ = load_scorer(model, device)
     images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale)
     other = load_scorer(surrogate, device).model if surrogate else None

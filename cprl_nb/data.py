@@ -247,7 +247,8 @@ def _check_table(name, table): # all columns, at least one image, quality in [0,
     if missing: raise ValueError(f"{name}: the table lacks the columns {', '.join(missing)}")
     if table.empty: raise ValueError(f"{name}: no images")
     bad = table[~table.quality.between(0, 1)]
-    if len(bad): raise ValueError(f"{bad.path.iloc[0]}: quality {bad.quality.iloc[0]} outside [0, 1]")
+    if len(bad): raise ValueError(f"{bad.path.iloc[0]}: quality {bad.quality.iloc[0]} outside [0, 1]; "
+                                  "expected (raw − worst)/(best − worst), as `databases.make_set` computes")
     blank = table[table.scene.isna() | (table.scene.astype(str).str.strip() == '')]  # one may be called "none"
     if len(blank): raise ValueError(f"{name}: {len(blank)} images have no scene, the first is {blank.path.iloc[0]}; "
                                     "expected a name for each, since images of one scene stay together in a split")

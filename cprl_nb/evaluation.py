@@ -42,6 +42,9 @@ def evaluate(model:torch.nn.Module, # scores images; in evaluation mode
              progress:bool=True # show a bar
     ) -> pd.DataFrame: # long form, with `RESULT_COLUMNS`
     "Measure a model, clean and under attack"
+    if not all(hasattr(a, 'eps') and hasattr(a, 'about') for a in attacks):
+        raise ValueError("attacks: expected objects with `eps` and `about()`, such as PGD(1/255); "
+                         "for a plain function use `predict`")
     if worst and len(eps := sorted({a.eps for a in attacks})) > 1:
         raise ValueError(f"attacks with eps = {', '.join(f'{e:g}' for e in eps)}: "
                          "their worst case has no one bound; give those of one eps")
@@ -67,16 +70,17 @@ def describe_attack(r # row of the long table
     "An attack's name with its settings, e.g. PGD-10 1/255"
     if r.attack == 'clean': return 'clean'
     size = f'{r.eps:g}' if 'ℓ2' in r.attack else f'{r.eps*255:g}/255'
-    kind, *more = r.attack.split()
-    if r.steps > 1: kind += f'-{int(r.steps)}'
-    return ' '.join([kind, *more, size]) + (f' ×{int(r.restarts)}' if r.restarts > 1 else '')
+    words = r.attack.split()
+    kind = next((i for i, w in enumerate(words) if w[0].isupper()), 0)  # "PGD" of "predicted PGD"
+    if r.steps > 1: words[kind] += f'-{int(r.steps)}'
+    return ' '.join([*words, size]) + (f' ×{int(r.restarts)}' if r.restarts > 1 else '')
 
 # %% ../nbs/15_evaluation.ipynb #b3095ef9
 def paper_table(results:pd.DataFrame, # long form
-                metrics:tuple=tuple(METRICS) # which
+                metrics:tuple|None=None # which; None: all of `METRICS`
     ) -> pd.DataFrame: # rows: models; columns: what they were tested on, then (attack, metric)
     "The long table as the paper prints it"
-    r = results[results.metric.isin(metrics)].copy()
+    r = results[results.metric.isin(METRICS if metrics is None else metrics)].copy()
     r['attack'] = r.apply(describe_attack, axis=1)
     if r.objective.nunique() > 1: r['attack'] += r.objective.map(lambda o: f', {o}' if isinstance(o, str) else '')
     about = ['weights', 'dataset', 'score', 'n'] + [c for c in ('split', 'seed', 'size') if r[c].nunique() > 1]

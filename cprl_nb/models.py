@@ -32,7 +32,7 @@ class Scorer(nn.Module):
 
     def score(self, outputs): return outputs # of `head` -> (B,), higher is better
 
-    def loss(self, outputs, target): # of `head`; what they should be, in the same shape -> mean over the batch
+    def loss(self, outputs, target): # of `head`; true scores (B,), or outputs of other images -> mean over the batch
         if outputs.shape == target.shape: return F.mse_loss(outputs, target)
         raise ValueError(f"{type(self).__name__}: outputs of shape {tuple(outputs.shape)} and a target of shape "
                          f"{tuple(target.shape)}: expected the same; a head with other outputs needs its own loss")
@@ -43,7 +43,7 @@ class Scorer(nn.Module):
 
     def intervention_parameters(self): return [] # φ and ξ: what plays against it
 
-    def load_file(self, weights): # a safetensors file; nothing to do for None and "imagenet"
+    def load_file(self, weights): # a safetensors file; None and "imagenet" load nothing. To be called last
         if weights not in (None, 'imagenet'): self.load(load_safetensors(weights), weights)
         self.to(memory_format=torch.channels_last)
 
@@ -52,7 +52,7 @@ class Scorer(nn.Module):
         except RuntimeError as e:
             reason = ' '.join(str(e).split())[:200]
             raise ValueError(f"{source}: made for another network than this {type(self).__name__} "
-                             f"({reason} …)") from None
+                             f"({reason} …); give the backbone and settings that it was saved with") from None
 
 # %% ../nbs/09_models.ipynb #8b449f7f
 class _BasicBlock(BasicBlock):

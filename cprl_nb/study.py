@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['READINGS', 'TABLE5', 'TABLE6', 'GATE_CELLS', 'CELLS', 'HARDENED', 'DEFENCES', 'LABELS', 'STUDY_RECIPES', 'ATTACKS',
            'STRENGTH', 'AUDIT_COLUMNS', 'cell_settings', 'cell_table', 'cell_label', 'cell_config', 'read_results',
-           'add_results', 'picked', 'trained', 'run_cell', 'audit_cell', 'study']
+           'add_results', 'test_images', 'train_cell', 'run_cell', 'audit_cell', 'study']
 
 # %% ../nbs/21_study.ipynb #5fa99493
 import re, time
@@ -143,7 +143,7 @@ def add_results(rows:pd.DataFrame, # long form
     with atomic(csv) as p: after.to_csv(p, index=False)
 
 # %% ../nbs/21_study.ipynb #79ae442d
-def picked(images:IQASet, # on what; with a split
+def test_images(images:IQASet, # on what; with a split
            limit:int|None, # so many, drawn by the seed; None: all
            seed:int # of the draw
     ) -> IQASet: # images of the test part
@@ -154,7 +154,7 @@ def picked(images:IQASet, # on what; with a split
     return replace(test, table=some.reset_index(drop=True))
 
 # %% ../nbs/21_study.ipynb #6529198b
-def trained(cell:str, # its id
+def train_cell(cell:str, # its id
             cfg:Config, # what to train
             images:IQASet, # on what; with a split
             out:str|Path, # folder for the runs
@@ -188,13 +188,13 @@ def run_cell(cell:str, # its id
              progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if all were there
     "Train and attack one cell, as far as that has not been done"
-    test, split = picked(images, limit, cfg.seed), split or f'seed {cfg.seed}'
+    test, split = test_images(images, limit, cfg.seed), split or f'seed {cfg.seed}'
     done, attacks = _rows_of(read_results(csv), cell, cfg, images, len(test), split), _possible(attacks, cfg)
     there = set(zip(*(done[k] for k in ('attack', 'objective', 'eps', 'steps', 'restarts'))))
     todo = [a for a in attacks if tuple(a.about().values()) not in there]
     if len(done) and not todo: return done.iloc[:0]
     if limit is not None: todo = attacks  # their worst case is over all of them
-    model, _ = trained(cell, cfg, images, out, progress)
+    model, _ = train_cell(cell, cfg, images, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
     about = dict(model=cell, weights=cfg.weights or 'none', split=split, seed=cfg.seed)
     rows = evaluate(model, views, todo, about, worst=limit is not None, progress=progress)
@@ -222,16 +222,16 @@ def audit_cell(cell:str, # its id
                images:IQASet, # on what; with a split
                out:str|Path, # folder for the runs
                csv:str|Path, # the results
-               budget:str='quick', # a key of `audit.BUDGETS`
+               budget:str='quick', # a key of `ladder.BUDGETS`
                limit:int=64, # test images, drawn by the seed
                split:str|None=None, # name of the split; None: "seed N"
                progress:bool=True # show bars
     ) -> pd.DataFrame: # the rows added; empty if they were there
     "Train and audit one cell, as far as that has not been done"
-    test, split, weights = picked(images, limit, cfg.seed), split or f'seed {cfg.seed}', cfg.weights or 'none'
+    test, split, weights = test_images(images, limit, cfg.seed), split or f'seed {cfg.seed}', cfg.weights or 'none'
     done = _rows_of(read_results(csv, AUDIT_COLUMNS), cell, cfg, images, len(test), split)
     if ((done.weights == weights) & (done.budget == budget)).any(): return done.iloc[:0]
-    model, run = trained(cell, cfg, images, out, progress)
+    model, run = train_cell(cell, cfg, images, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
     report = audit(model, views, 1/255, budget, _surrogate(run, cfg.seed), cfg.seed, run/f'audit-{budget}-{len(test)}',
                    progress=progress)
