@@ -7,7 +7,6 @@ __all__ = ['WEIGHT_CHOICES', 'RECIPES', 'demo_recipe', 'new_folder', 'conclusion
 
 # %% ../nbs/22_demo.ipynb #cf5047f3
 import sys, time
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
@@ -28,8 +27,8 @@ WEIGHT_CHOICES = 'auto', 'imagenet', 'none'
 _EMBEDDED = dict(size=128, resize=288, resize_range=(1., 1.), rotate=True)
 _PHOTOS = dict(backbone='resnet18', size=224, resize=256, resize_range=(1., 1.25), batch_size=16, warmup=.1)
 RECIPES = {
-    ('embedded', 'imagenet'): _EMBEDDED | dict(backbone='lite0', weights='imagenet', epochs=12, batch_size=16, lr=2e-3,
-                                               warmup=.1, layers='last', update='fused'),
+    ('embedded', 'imagenet'): _EMBEDDED | dict(backbone='lite0', weights='imagenet', epochs=8, batch_size=16, lr=1e-3,
+                                               warmup=.1, layers='last', update='fused', cprl=dict(epochs=12, lr=2e-3)),
     ('embedded', 'resnet'): _EMBEDDED | dict(backbone='resnet18', weights='imagenet', epochs=20, batch_size=16,
                                              lr=3e-4, warmup=.2),
     ('embedded', 'scratch'): _EMBEDDED | dict(backbone='resnet10', weights=None, crop=96, epochs=50, batch_size=32,
@@ -56,14 +55,16 @@ def demo_recipe(data:str, # "embedded", the name of a database, or a .csv file
     return imagenet, 'from ImageNet weights'
 
 # %% ../nbs/22_demo.ipynb #ed228263
-def _demo_config(recipe, seed, settings): # settings that are None are the recipe's
+def _demo_configs(recipe, seed, settings): # a Config for each network; settings that are None are the recipe's
     settings = {k: v for k, v in settings.items() if v is not None}
     if 'size' in settings: settings = {'crop': None, **settings}  # the recipe's crop belongs to its size
-    cfg = Config(**{**recipe, 'seed': seed, **settings})
-    pick_device(cfg.device)
-    for c in (replace(cfg, model=name) for name in ('plain', 'cprl')):
-        Players(make_model(c), c)  # a bad setting shows before the training
-    return cfg
+    shared = {k: v for k, v in recipe.items() if k != 'cprl'}
+    cfgs = {name: Config(**{**shared, **own, 'seed': seed, **settings, 'model': name})
+            for name, own in dict(plain={}, cprl=recipe.get('cprl', {})).items()}
+    for cfg in cfgs.values():
+        pick_device(cfg.device)
+        Players(make_model(cfg), cfg)
+    return cfgs
 
 # %% ../nbs/22_demo.ipynb #f3f5e2c9
 def new_folder(path:str|Path # the folder wanted
@@ -131,9 +132,11 @@ def peak_memory() -> str: # e.g. ", peak memory 1.2 GB"; empty where the system 
     return f", peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/unit:.1f} GB"
 
 # %% ../nbs/22_demo.ipynb #b8e97cda
-def _rows_of(csv, model, attack): # what table.csv holds of a network and an attack; None: of its clean scores
-    if not csv.exists(): return pd.DataFrame(columns=RESULT_COLUMNS)
-    t, how = pd.read_csv(csv, float_precision='round_trip'), attack.about() if attack else dict(attack='clean')
+def _read(csv): # the long table so far, with every ε to the last digit
+    return pd.read_csv(csv, converters=dict(eps=float)) if csv.exists() else pd.DataFrame(columns=RESULT_COLUMNS)
+
+def _rows_of(csv, model, attack): # what it holds of a network under an attack; None: of its clean scores
+    t, how = _read(csv), attack.about() if attack else dict(attack='clean')
     same = [t[k] == how[k] for k in ('attack', 'eps', 'steps') if k in how]
     return t[(t.model == model) & pd.concat(same, axis=1).all(axis=1)]
 
@@ -142,16 +145,16 @@ def _attacked(model, test, attacks, about, csv): # rows of the clean scores and 
         if len(_rows_of(csv, about['model'], attack)): continue
         rows = evaluate(model, test, [attack] if attack else [], about, progress=False)
         if attack: rows = rows[rows.attack != 'clean']
-        if csv.exists(): rows = pd.concat([pd.read_csv(csv, float_precision='round_trip'), rows], ignore_index=True)
+        if csv.exists(): rows = pd.concat([_read(csv), rows], ignore_index=True)
         with atomic(csv) as p: rows.to_csv(p, index=False)
     return pd.concat([_rows_of(csv, about['model'], attack) for attack in [None, *attacks]], ignore_index=True)
 
 # %% ../nbs/22_demo.ipynb #0dbdc989
-def _train_both(images, test, cfg, attacks, about, out): # networks, long table, seconds of training
+def _train_both(images, test, cfgs, attacks, about, out): # networks, long table, seconds of training
     models, results, seconds = {}, [], {}
-    for name in ('plain', 'cprl'):
+    for name, cfg in cfgs.items():
         start = time.time()
-        models[name] = fit(images, replace(cfg, model=name), out/name, resume=True)
+        models[name] = fit(images, cfg, out/name, resume=True)
         seconds[name] = time.time() - start
         results.append(_attacked(models[name], test, attacks, dict(model=name, **about), out/'table.csv'))
     return models, pd.concat(results, ignore_index=True), seconds
@@ -182,7 +185,8 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
     check_counts(steps=steps)
     images = open_set(data, root, scale)
     recipe, about_weights = demo_recipe(data, weights, settings.get('backbone'))
-    cfg = _demo_config(recipe, seed, settings)
+    cfgs = _demo_configs(recipe, seed, settings)
+    cfg = cfgs['plain']
     images = open_split(images, split) if split else split_by_scene(images, seed)
     test = Images(images.part('test'), cfg.size, cfg.resize, seed=seed).preload()
     out = _demo_folder(out, resume)
@@ -190,7 +194,7 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
     about = dict(weights=cfg.weights or 'none', split=Path(split).name if split else f'seed {seed}', seed=seed)
     attacks = standard_attacks(eps, steps, seed, curve=not quick)
     try:
-        models, results, seconds = _train_both(images, test, cfg, attacks, about, out)
+        models, results, seconds = _train_both(images, test, cfgs, attacks, about, out)
         training = ', '.join(f'{name} {s:.0f} s' for name, s in seconds.items())
         cost = (f"{about_weights}; {time.time() - start:.0f} s in all{' since it was resumed'*resume} (training: "
                 f"{training}) on {_count(torch.get_num_threads(), 'thread')}{peak_memory()}")
