@@ -23,6 +23,14 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent
 WIDTH = 120  # of a line of code
+HUB, BOOK = 'https://github.com/cprl-nb/cprl_nb', 'https://cprl-nb.github.io/cprl_nb'
+COLAB = 'https://colab.research.google.com'
+BADGES = f'''
+[![tests]({HUB}/actions/workflows/test.yml/badge.svg)]({HUB}/actions/workflows/test.yml)
+[![docs]({HUB}/actions/workflows/docs.yml/badge.svg)]({BOOK})
+[![Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/cprl-nb/cprl_nb/blob/main/nbs/00_quick_start.ipynb)
+[![licence: Apache-2.0](https://img.shields.io/badge/licence-Apache--2.0-blue)]({HUB}/blob/main/LICENSE)
+'''  # for README only: the pages ask nothing of other servers
 os.environ.update({'MPLBACKEND': 'agg', 'MATPLOTLIBRC': str(ROOT/'nbs'/'matplotlibrc'), 'TQDM_MININTERVAL': '1'})
 
 
@@ -236,6 +244,7 @@ def readme_text():
         elif c.cell_type == 'code' and not re.match(r'#\s*\|\s*hide', c.source):
             source = re.sub(r'^#\s*\|.*\n', '', c.source, flags=re.M)
             parts.append(f'```python\n{source}\n```')
+    parts.insert(1, BADGES)
     text = '\n\n'.join(p.strip() for p in parts)
     pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
     text = re.sub(r'\]\((\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
