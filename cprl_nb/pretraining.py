@@ -6,7 +6,7 @@
 __all__ = ['PUBLISHED', 'SMALL', 'CLASS_LISTS', 'contrast', 'exposure', 'pink_noise', 'dither', 'class_names', 'Distorted',
            'pretrain']
 
-# %% ../nbs/14b_pretraining.ipynb #1706bb72
+# %% ../nbs/14b_pretraining.ipynb #08a503ad
 import json, shutil
 from pathlib import Path
 import numpy as np
@@ -26,7 +26,7 @@ from .synthetic import PHOTO_SUFFIXES, gaussian_blur, jpeg, jpeg2000, shrink, wh
 from .training import pick_device, seeded
 from .views import PixelCache, loader
 
-# %% ../nbs/14b_pretraining.ipynb #62b4c0d0
+# %% ../nbs/14b_pretraining.ipynb #9c6a3252
 def _from_pixels(x): # (h, w, 3), 0 to 255 -> photo
     return Image.fromarray(np.clip(x, 0, 255).round().astype(np.uint8))
 
@@ -47,7 +47,7 @@ def exposure(im:Image.Image, # RGB
     "All pixels lighter, or darker if the shift is negative"
     return _from_pixels(np.asarray(im, float) + 255*shift)
 
-# %% ../nbs/14b_pretraining.ipynb #4e7b0f75
+# %% ../nbs/14b_pretraining.ipynb #767dae62
 def pink_noise(im:Image.Image, # RGB
                weight:float, # of the noise, whose largest value is white
                rng:np.random.Generator # of the noise
@@ -69,7 +69,7 @@ def dither(im:Image.Image, # RGB
     palette = im.quantize(colours)
     return im.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert('RGB')
 
-# %% ../nbs/14b_pretraining.ipynb #e11aae81
+# %% ../nbs/14b_pretraining.ipynb #1cf595c6
 PUBLISHED = {
     'blur': (lambda im, window, rng: gaussian_blur(im, window/6, rng), (7, 15, 39, 91, 199)), # of that many px
     'white noise': (lambda im, power, rng: white_noise(im, 255*2**(power/2), rng), (-10, -7.5, -5.5, -3.5, 0)),
@@ -88,7 +88,7 @@ def class_names(distortions:dict # name -> (function, values)
     "The classes of an S-CNN, in order"
     return [f'{k} {v:g}' for k, (_, values) in distortions.items() for v in values]
 
-# %% ../nbs/14b_pretraining.ipynb #f9713838
+# %% ../nbs/14b_pretraining.ipynb #5bd178f3
 class Distorted(Dataset):
     "Photos in every class: (view, class)"
     def __init__(self,
@@ -116,7 +116,7 @@ class Distorted(Dataset):
         if self.train and rng.random() < .5: x = x.flip(2)
         return TF.to_dtype(x, scale=True), c
 
-# %% ../nbs/14b_pretraining.ipynb #474ddaf4
+# %% ../nbs/14b_pretraining.ipynb #586db564
 def _divided(folder, resize, seed): # photos to learn from, and photos held out
     folder = Path(folder)
     if not folder.is_dir(): raise FileNotFoundError(f"{folder}: no such folder; expected one with photographs")
@@ -126,12 +126,13 @@ def _divided(folder, resize, seed): # photos to learn from, and photos held out
                          f"{', '.join(PHOTO_SUFFIXES)}")
     small = [p for p in paths if min(image_size(p)) < resize]
     if small:
-        raise ValueError(f"{small[0]}: its shorter side is below resize = {resize} px, as in {len(small)} of {len(paths)}")
+        raise ValueError(f"{small[0]}: its shorter side is below resize = {resize} px, "
+                         f"as in {len(small)} of {len(paths)}")
     order = np.random.default_rng(seed).permutation(len(paths))
     n = max(1, len(paths)//5)
     return [paths[i] for i in sorted(order[n:])], [paths[i] for i in sorted(order[:n])]
 
-# %% ../nbs/14b_pretraining.ipynb #7c61ec1d
+# %% ../nbs/14b_pretraining.ipynb #da1ed492
 def _accuracy(net, data, batch_size, normal): # share of the images whose class is named
     right = []
     with frozen(net), torch.no_grad():
@@ -151,7 +152,7 @@ def _train_epoch(net, opt, data, epoch, batch_size, normal, bar): # -> mean loss
         bar.set_postfix(loss=f'{losses[-1]:.3f}')
     return float(np.mean(losses))
 
-# %% ../nbs/14b_pretraining.ipynb #9469982d
+# %% ../nbs/14b_pretraining.ipynb #8a33b1c9
 def _load_state(out, net, opt): # -> the epochs so far
     if not (out/'state.safetensors').exists(): return []
     tensors = load_safetensors(out/'state.safetensors')
@@ -164,7 +165,7 @@ def _save_state(out, net, opt, rows):
     momentum = {f'momentum.{i}': opt.state[p]['momentum_buffer'] for i, p in enumerate(net.parameters())}
     save_safetensors(net.state_dict() | momentum | {'epochs': torch.tensor(len(rows))}, out/'state.safetensors')
 
-# %% ../nbs/14b_pretraining.ipynb #d0a08e6e
+# %% ../nbs/14b_pretraining.ipynb #44b5960a
 def pretrain(folder:str|Path, # photographs
              out:str|Path, # folder for weights and card
              classes:str='small', # a key of `CLASS_LISTS`
@@ -208,7 +209,7 @@ def pretrain(folder:str|Path, # photographs
     (out/'state.safetensors').unlink()
     return net.eval()
 
-# %% ../nbs/14b_pretraining.ipynb #4acb2f96
+# %% ../nbs/14b_pretraining.ipynb #a4f90b01
 def _check_folder(out, card, resume): # may a training with this card be in this folder?
     file = out/'card.json'
     if not file.exists(): return

@@ -7,7 +7,7 @@ __all__ = ['GROUPS', 'RENAMED', 'TURNS', 'UPDATES', 'ADV_TARGETS', 'ADV_SIDES', 
            'NetworkSettings', 'ActivationSettings', 'RivalSettings', 'GameSettings', 'AdversarialSettings',
            'ViewsSettings', 'OptimisationSettings', 'RunSettings', 'Config', 'make_model', 'pick_device', 'turn_loss',
            'Players', 'seeded', 'predict', 'write_config', 'read_config', 'load_run', 'save_state', 'load_state',
-           'rate', 'fit', 'adversarial_images']
+           'rate', 'fit', 'dry_run', 'adversarial_images']
 
 # %% ../nbs/14_training.ipynb #92677ff9
 import json, math, shutil, time
@@ -548,6 +548,10 @@ def _begin(run, players, data, resume): # -> the epochs so far
     return []
 
 # %% ../nbs/14_training.ipynb #8cf19e2f
+def _training_views(data, cfg): # what the network sees of the training images
+    return Images(data.part('train'), cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
+                  rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing)
+
 def fit(data:IQASet, # images with scores and a split
         cfg:Config, # what to do
         run:str|Path, # folder for the run; must not hold another one
@@ -556,16 +560,14 @@ def fit(data:IQASet, # images with scores and a split
         progress:bool=True # show a bar
     ) -> Scorer: # with the weights of the best epoch, in evaluation mode
     "Train on one part of a set, choose the epoch on another, and leave a run folder"
-    run, train, val = Path(run), data.part('train'), data.part('val')
+    run, train, val = Path(run), _training_views(data, cfg), data.part('val')
     if (run/'config.json').exists():
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
         _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     players = Players(make_model(cfg).to(pick_device(cfg.device)).train(), cfg)  # it may refuse settings: before images
-    targets = players.model.targets(train)  # or the set
-    train = Images(train, cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
-                   rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
-    val = Images(val, cfg.size, cfg.resize).preload()
+    targets = players.model.targets(train.data)  # or the set
+    train, val = train.preload(), Images(val, cfg.size, cfg.resize).preload()
     model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
     per_epoch = max(1, len(train)//cfg.batch_size)
@@ -587,6 +589,30 @@ def fit(data:IQASet, # images with scores and a split
     shutil.rmtree(run/'state', ignore_errors=True)
     model.load(load_safetensors(run/'model.safetensors'), run/'model.safetensors')
     return model.eval()
+
+# %% ../nbs/14_training.ipynb #f17596d7
+def dry_run(data:IQASet, # images with scores and a split
+            cfg:Config # what to do
+    ) -> dict: # what it would do: name -> number or text
+    "What `fit` would do, and about how long it would take"
+    train, val = _training_views(data, cfg), Images(data.part('val'), cfg.size, cfg.resize)
+    device = pick_device(cfg.device)
+    players = Players(make_model(cfg).to(device).train(), cfg)
+    targets, parameters = players.model.targets(train.data), sum(p.numel() for p in players.model.parameters())
+    x, y = next(iter(loader(train, n := min(cfg.batch_size, len(train)))))
+    for _ in range(2):
+        start = time.perf_counter()
+        with seeded(cfg.seed): players.step(x.to(device), y.to(device), 0, targets[:n].to(device))
+        step = time.perf_counter() - start
+    start = time.perf_counter()
+    few = val.data.where(np.arange(len(val)) < n)
+    predict(players.model, Images(few, cfg.size, cfg.resize), PGD(cfg.adv_eps/255, 5) if cfg.adv_steps else None)
+    scoring = (time.perf_counter() - start)*len(val)/len(few)
+    steps = max(1, len(train)//cfg.batch_size)
+    return {'network': f'{cfg.model} on {cfg.backbone}', 'parameters': parameters, 'weights': cfg.weights or 'none',
+            'training images': len(train), 'validation images': len(val), 'input (px)': cfg.crop or cfg.size,
+            'steps per epoch': steps, 'epochs': cfg.epochs, 'seconds per step': round(step, 3),
+            'minutes': round(cfg.epochs*(steps*step + scoring)/60, 1)}
 
 # %% ../nbs/14_training.ipynb #967211ba
 def adversarial_images(model:Scorer, # the network that learns
