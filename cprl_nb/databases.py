@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DATABASES', 'READERS', 'Database', 'closest_layout', 'make_set', 'live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid',
-           'csiq', 'infer_scale', 'folder_csv', 'from_pairs', 'from_dataset', 'open_set']
+           'csiq', 'biq2021', 'agiqa3k', 'infer_scale', 'folder_csv', 'from_pairs', 'from_dataset', 'open_set']
 
 # %% ../nbs/06_databases.ipynb #28927545
 import hashlib, io, os, re
@@ -71,6 +71,17 @@ DATABASES |= dict(
         ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt'),
         'https://s2.smu.edu/~eclarson/csiq.html', _RESEARCH,
         'Larson, Chandler, Journal of Electronic Imaging 19(1), 2010', 'raters (probably)'))
+
+# %% ../nbs/06_databases.ipynb #68aef338
+_BIQ_LISTS = {part: f'{part.title()} (Images and MOS).csv' for part in ('train', 'test')}
+_AGIQA_PICTURES = 'AGIQA-3K|AttnGAN_normal_000.jpg|images|Images'
+DATABASES |= dict(
+    biq2021=Database('BIQ2021', 12000, 12000, 'MOS', (0, 1), ('Images', *_BIQ_LISTS.values()),
+        'https://github.com/nisarahmedrana/BIQ2021', 'No licence is stated by its authors; a third is from Unsplash.',
+        'Ahmed, Asif, Journal of Electronic Imaging 31(5), 2022', 'not read'),
+    agiqa3k=Database('AGIQA-3K', 2982, 300, 'MOS of the quality', (0, 5), ('data.csv', _AGIQA_PICTURES),
+        'https://github.com/lcysyzxdxc/AGIQA-3k-Database', 'The authors\' repository offers it under the MIT licence.',
+        'Li et al., IEEE Trans. Circuits and Systems for Video Technology 34(8), 2024', 'raters (probably)'))
 
 # %% ../nbs/06_databases.ipynb #972be624
 def _there(folder, needs): return [n for n in needs if any((folder/a).exists() for a in n.split('|'))]
@@ -175,7 +186,7 @@ def _database(name, rows, where, note, partial, subset=False, clip=False): # a s
     n = len(rows['path'])
     if n != db.images and not (partial or subset):
         raise ValueError(f"{where}: lists {n} images; {db.title} has {db.images}; say partial=True to go on with these")
-    note += '' if n == db.images else f"; lists {n} of {db.images:,} images"
+    note += '' if n == db.images else f"; lists {n:,} of {db.images:,} images"
     return make_set(name, rows, db.score, db.scale, where, note, partial, clip)
 
 # %% ../nbs/06_databases.ipynb #ff5b6bf9
@@ -461,6 +472,37 @@ def csiq(root:str|Path, # the folder that holds dst_imgs and the scores
                 listed=names)
     if len(std): rows['std'] = std
     return _database('csiq', rows, where, f'scores from {where.name}', partial)
+
+# %% ../nbs/06_databases.ipynb #0bb8d03e
+@_reads('biq2021')
+def biq2021(root:str|Path, # the folder that holds Images and the two lists
+            partial:bool=False # go on without images that are not there?
+    ) -> IQASet: # MOS on a scale of 0 to 1, with the official split in the column `official`
+    "BIQ2021, a large-scale blind image quality assessment database"
+    home, rows = _home('biq2021', root), dict(path=[], raw=[], official=[], listed=[])
+    for part, where in ((part, home/name) for part, name in _BIQ_LISTS.items()):
+        t = read_table(where)[0]
+        if not {'Image Name', 'MOS'} <= set(t):
+            raise ValueError(f"{where}: has the columns {', '.join(t)}; expected Image Name and MOS")
+        names = t['Image Name'].str.strip()
+        new = dict(path=_inside(where, home/'Images', names), raw=numbers(t.MOS, where, 'MOS'), listed=names)
+        for k, v in (new | dict(official=[part]*len(t))).items(): rows[k] += list(v)
+    return _database('biq2021', rows, home, 'official split', partial, subset=True)
+
+# %% ../nbs/06_databases.ipynb #523389bb
+@_reads('agiqa3k')
+def agiqa3k(root:str|Path, # the folder that holds data.csv, and the pictures somewhere below
+            partial:bool=False # go on without images that are not there?
+    ) -> IQASet: # MOS of the quality on a scale of 0 to 5
+    "AGIQA-3K, generated images"
+    home = _home('agiqa3k', root)
+    where = home/'data.csv'
+    t = read_table(where)[0]
+    missing = [c for c in ('name', 'prompt', 'mos_quality', 'std_quality') if c not in t]
+    if missing: raise ValueError(f"{where}: lacks the column {', '.join(missing)}; it has {', '.join(t)}")
+    raw, std = (numbers(t[c], where, c, blank=c == 'std_quality') for c in ('mos_quality', 'std_quality'))
+    rows = dict(path=_inside(where, home, t.name), raw=raw, std=std, scene=t.prompt.str.strip(), listed=t.name)
+    return _database('agiqa3k', rows, where, 'a prompt is a scene', partial)
 
 # %% ../nbs/06_databases.ipynb #dce60ed3
 _GUESSES = dict(
