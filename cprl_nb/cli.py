@@ -43,7 +43,7 @@ BUDGET_NAMES, RECIPE_NAMES = ['quick', 'standard', 'full'], ['small', 'cpu', 'gp
 WEIGHT_NAMES = ['auto', 'imagenet', 'none']
 BACKBONE_NAMES = ['resnet10', 'resnet18', 'resnet34', 'resnet50', 'lite0']
 ORDER_NAMES, SCOPE_NAMES = ['descending', 'ascending', 'argsort'], ['position', 'mean', 'magnitude']
-DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq']
+DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq', 'biq2021', 'agiqa3k']
 
 # %% ../nbs/23_cli.ipynb #b4d34bc0
 @command
