@@ -381,6 +381,8 @@ def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768
                          "expected image_name, MOS_zscore (or MOS from 1 to 100) and SD")
     raw, std = numbers(t[score], where, score), numbers(t.SD, where, 'SD', blank=True)*99/4
     rows = dict(path=_inside(where, folder, t.image_name), raw=raw, std=std, scene=t.image_name, listed=t.image_name)
+    counts = [numbers(t[c], where, c) for c in ('c1', 'c2', 'c3', 'c4', 'c5') if c in t]  # or shares, rounded
+    if len(counts) == 5: rows |= {f'share_{i}': c/sum(counts) for i, c in enumerate(counts, 1)}
     sets = [home/a for a in _KONIQ_CSVS.split('|') if a.endswith('_sets.csv') and (home/a).exists()]
     if sets: rows['official'] = _koniq_parts(sets[0], t.image_name)
     note = f"{folder.name} px, {score} from {where.name}{', official split' if sets else ''}"

@@ -305,26 +305,26 @@ class Players:
         if self.cfg.precision == 'float32': return self.model.features(x)
         with torch.autocast(x.device.type, PRECISIONS[self.cfg.precision]): return self.model.features(x).float()
 
-    def error(self, x, z, y_true): # features and scores of x, the loss of line 3, and what to report of it
+    def error(self, x, z, target): # features and scores of x, the loss of line 3, and what to report of it
         f = self.features(x if z is None else torch.cat([x, z]))
         outputs, w = self.model.head(f), self.cfg.adv_weight
         clean, adv = outputs[:len(x)], outputs[len(x):]
-        natural = self.model.loss(clean, y_true)
+        natural = self.model.loss(clean, target)
         said = {self.name: natural.item()}
         if z is None: return f, self.model.score(clean), natural, said
-        attacked = self.model.loss(adv, y_true if self.cfg.adv_target == 'label' else clean)
+        attacked = self.model.loss(adv, target if self.cfg.adv_target == 'label' else clean)
         said[f'adv_{self.name}'] = attacked.item()
         return f[:len(x)], self.model.score(clean), (1 - w)*natural + w*attacked, said
 
-    def step(self, x, y_true, t): # one iteration, number t; returns its losses
-        cfg, z = self.cfg, None
+    def step(self, x, y_true, t, target=None): # one iteration, number t; returns its losses. No target: y_true
+        cfg, z, target = self.cfg, None, y_true if target is None else target
         turn = self.turns[t % len(self.turns)]                              # line 12
         if cfg.adv_steps: z = adversarial_images(self.model, x, y_true, cfg, 1000003*cfg.seed + t)
-        return (self.fused if cfg.update == 'fused' else self.alternating)(x, z, y_true, turn)
+        return (self.fused if cfg.update == 'fused' else self.alternating)(x, z, y_true, target, turn)
 
-    def alternating(self, x, z, y_true, turn):
+    def alternating(self, x, z, y_true, target, turn):
         model, cfg = self.model, self.cfg
-        *_, loss, said = self.error(x, z, y_true)                           # line 3
+        *_, loss, said = self.error(x, z, target)                           # line 3
         _update(loss, self.network_parameters, self.opt)
         if turn == 'none': return said
         f = self.features(x)
@@ -335,8 +335,8 @@ class Players:
         _update(loss, self.network_parameters, self.opt)
         return said | {k: v.item() for k, v in parts.items()}
 
-    def fused(self, x, z, y_true, turn):
-        f, y, loss, said = self.error(x, z, y_true)
+    def fused(self, x, z, y_true, target, turn):
+        f, y, loss, said = self.error(x, z, target)
         cfg, parts = self.cfg, {}
         if cfg.game_loss == 'objective': cfg = replace(cfg, game_loss='risk')  # the error is in line 3's loss already
         if turn != 'none':
@@ -456,14 +456,16 @@ def rate(t:int, # step
     return (t + 1)/up if t < up else 0.5*(1 + math.cos(math.pi*(t - up)/max(1, total - up)))
 
 # %% ../nbs/14_training.ipynb #3dbd06c3
-def _epoch(players, train, epoch, run, bar, last): # -> the means of its losses; `last`: the row of the epoch before
+def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its losses; last: row of the epoch before
     model, cfg, losses = players.model.train(), players.cfg, []
     per_epoch, device, train.epoch = max(1, len(train)//cfg.batch_size), device_of(model), epoch
     said = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}
-    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train)).tolist()
-    for t, (x, y) in enumerate(loader(train, cfg.batch_size, order), epoch*per_epoch):
+    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train))
+    rows = torch.from_numpy(order).split(cfg.batch_size)
+    for t, (x, y) in enumerate(loader(train, cfg.batch_size, order.tolist()), epoch*per_epoch):
         players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
-        losses.append(players.step(x.to(device), y.to(device), t))
+        target = targets[rows[t - epoch*per_epoch]].to(device)
+        losses.append(players.step(x.to(device), y.to(device), t, target))
         if players.averaged: players.averaged.update_parameters(model)
         if not all(map(math.isfinite, losses[-1].values())):
             raise ValueError(f"{run}: the loss is not finite at step {t}; "
@@ -518,6 +520,7 @@ def fit(data:IQASet, # images with scores and a split
         _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     players = Players(make_model(cfg).to(pick_device(cfg.device)).train(), cfg)  # it may refuse settings: before images
+    targets = players.model.targets(train)  # or the set
     train = Images(train, cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
                    rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
     val = Images(val, cfg.size, cfg.resize).preload()
@@ -527,7 +530,7 @@ def fit(data:IQASet, # images with scores and a split
     with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',
               disable=not progress) as bar:
         for epoch in range(len(rows), cfg.epochs):
-            losses = _epoch(players, train, epoch, run, bar, rows[-1] if rows else {})
+            losses = _epoch(players, train, targets, epoch, run, bar, rows[-1] if rows else {})
             shown = players.averaged.module if players.averaged else model
             rows.append(dict(epoch=epoch, **losses, **_validation(shown, val, cfg)))
             if _merit(rows[-1]) > best:
