@@ -29,7 +29,7 @@ from . import __version__
 from .attacks import OBJECTIVES, PGD, PRECISIONS, Ball, batch_limit, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
-from .metrics import srocc
+from .metrics import srocc, upward
 from .models import BACKBONES, NETWORKS, CPRLModel, Scorer, load_safetensors, save_safetensors
 from .models import make_network, network_settings
 from .pns import C_READINGS, FCS, S_READINGS, intervene, sufficiency_risk, necessity_risk
@@ -475,12 +475,15 @@ def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its lo
     return pd.DataFrame(losses).mean().to_dict()
 
 # %% ../nbs/14_training.ipynb #a319cbb7
+def _order_found(data, s): # SROCC with people's scores; of several databases the mean, since their scales differ
+    return float(np.mean([srocc(upward(t), s[t.index]) for _, t in data.table.groupby('set')]))
+
 def _validation(model, val, cfg): # what the row of an epoch says of the validation images
-    s, raw = predict(model, val), val.data.table.raw
-    row = dict(val_srocc=srocc(raw, s), val_std=float(s.std()))
+    s = predict(model, val)
+    row = dict(val_srocc=_order_found(val.data, s), val_std=float(s.std()))
     if not cfg.adv_steps: return row
     attack = PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)
-    return row | dict(val_adv_srocc=srocc(raw, predict(model, val, attack)))
+    return row | dict(val_adv_srocc=_order_found(val.data, predict(model, val, attack)))
 
 def _merit(row): return row['val_srocc'] + row.get('val_adv_srocc', 0.)
 
