@@ -307,6 +307,13 @@ class IQASet:
             raise ValueError(f"{self.name}: its split has no images in the part {name!r} ({sizes})")
         return self.where(self.split == name)
 
+    def sets(self) -> dict: # name → set
+        "Each database by itself, where several are combined"
+        apart = dict([*self.table.groupby('set', sort=False)])
+        if len(apart) == 1: return {self.name: self}
+        score = lambda t: t.score.iloc[0] if 'score' in t else self.score
+        return {n: replace(self, name=n, table=t.reset_index(drop=True), score=score(t)) for n, t in apart.items()}
+
     @property
     def split(self) -> pd.Series: # one of `PARTS` for each image
         "The part that each image belongs to"
