@@ -29,7 +29,7 @@ def combine(*sets, # sets of images with scores: all with a split, or none
         raise ValueError(f"{which}: not split yet, and the others are; split all or none before they are combined")
     tables = [d.table.assign(set=d.name, scene=d.name + '/' + d.table.scene.astype(str), score=d.score) for d in sets]
     scores = dict.fromkeys(d.score for d in sets)
-    said = d.score if len(scores) == 1 else ', '.join(f'{d.score} of {d.name}' for d in sets)
+    said = sets[0].score if len(scores) == 1 else ', '.join(f'{d.score} of {d.name}' for d in sets)
     note = '; '.join(f'{d.name}: {d.note}' for d in sets if d.note)
     return IQASet(name or '+'.join(names), pd.concat(tables, ignore_index=True), said, any(d.proxy for d in sets), note)
 
