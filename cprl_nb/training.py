@@ -34,6 +34,7 @@ from .models import BACKBONES, NETWORKS, CPRLModel, Scorer, load_safetensors, sa
 from .models import make_network, network_settings
 from .pns import C_READINGS, FCS, S_READINGS, intervene, sufficiency_risk, necessity_risk
 from .soft_rank import check_gate
+from .several import MIXINGS
 
 # %% ../nbs/14_training.ipynb #51f2c6ff
 @dataclass
@@ -92,6 +93,7 @@ class OptimisationSettings:
     "Settings of the optimiser"
     epochs:int=12 # passes over the training images
     batch_size:int=16 # images
+    mixing:str='size' # which images a batch has, of several databases: a key of `several.MIXINGS`
     lr:float=1e-4 # AdamW's learning rate at its peak
     weight_decay:float=1e-2 # AdamW's weight decay
     warmup:float=0.1 # share of the steps with rising learning rate; then a cosine to zero
@@ -165,7 +167,8 @@ def _check_types(cfg):
         raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
 
 def _check_names(cfg):
-    known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, precision=PRECISIONS, resizing=RESIZINGS,
+    known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, mixing=MIXINGS, precision=PRECISIONS,
+                 resizing=RESIZINGS,
                  adv_objective=OBJECTIVES, adv_target=ADV_TARGETS, adv_sides=ADV_SIDES, c_reading=C_READINGS,
                  s_reading=S_READINGS, intervention_layer=FCS)
     if cfg.model in ('plain', 'cprl'): known['backbone'] = BACKBONES  # networks of one's own may have another
@@ -456,11 +459,16 @@ def rate(t:int, # step
     return (t + 1)/up if t < up else 0.5*(1 + math.cos(math.pi*(t - up)/max(1, total - up)))
 
 # %% ../nbs/14_training.ipynb #3dbd06c3
+def _order(train, cfg, epoch): # of the images in an epoch
+    return MIXINGS[cfg.mixing](train.data.table['set'], cfg.seed, epoch)
+
+def _steps(train, cfg): return max(1, len(_order(train, cfg, 0))//cfg.batch_size) # in an epoch
+
 def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its losses; last: row of the epoch before
     model, cfg, losses = players.model.train(), players.cfg, []
-    per_epoch, device, train.epoch = max(1, len(train)//cfg.batch_size), device_of(model), epoch
+    per_epoch, device, train.epoch = _steps(train, cfg), device_of(model), epoch
     said = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}
-    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train))
+    order = _order(train, cfg, epoch)
     rows = torch.from_numpy(order).split(cfg.batch_size)
     for t, (x, y) in enumerate(loader(train, cfg.batch_size, order.tolist()), epoch*per_epoch):
         players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
@@ -529,7 +537,7 @@ def fit(data:IQASet, # images with scores and a split
     val = Images(val, cfg.size, cfg.resize).preload()
     model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
-    per_epoch = max(1, len(train)//cfg.batch_size)
+    per_epoch = _steps(train, cfg)
     with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',
               disable=not progress) as bar:
         for epoch in range(len(rows), cfg.epochs):
