@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 # %% ../nbs/20_scoring.ipynb #59a94561
 from .attacks import FGSM, PGD, NoGradient, device_of, scores
 from .data import IQASet, atomic, official_split, read_image, read_split
-from .databases import open_set
+from .own_tables import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate
 from .interpretation import write_figures
