@@ -66,7 +66,8 @@ DATABASES |= dict(
         'The pristine photos are from Pixabay, under its licence; the distorted ones are offered to research.',
         'Lin, Hosu, Saupe, QoMEX 2019', 'raters'),
     csiq=Database('CSIQ', 866, 30, 'DMOS', (1, 0),
-        ('dst_imgs|dst_imgs_all|distorted_images', 'csiq.DMOS.xlsx|csiq.beta.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt|csiq.beta.txt'),
+        ('dst_imgs|dst_imgs_all|distorted_images',
+         'csiq.DMOS.xlsx|csiq.beta.xlsx|csiq.csv|csiq.DMOS.csv|csiq_label.txt|csiq.beta.txt'),
         'https://s2.smu.edu/~eclarson/csiq.html', _RESEARCH,
         'Larson, Chandler, Journal of Electronic Imaging 19(1), 2010', 'raters (probably)'))
 
@@ -377,15 +378,16 @@ def koniq(root:str|Path, # the folder that holds the CSV and the folder 1024x768
         raise ValueError(f"{where}: lacks the column {', '.join(missing)}; "
                          "expected image_name, MOS_zscore (or MOS from 1 to 100) and SD")
     raw, std = numbers(t[score], where, score), numbers(t.SD, where, 'SD', blank=True)*99/4
-    rows = dict(path=paths_below(where, folder, t.image_name), raw=raw, std=std, scene=t.image_name, listed=t.image_name)
+    names = t.image_name
+    rows = dict(path=paths_below(where, folder, names), raw=raw, std=std, scene=names, listed=names)
     counts = [numbers(t[c], where, c) for c in ('c1', 'c2', 'c3', 'c4', 'c5') if c in t]  # or shares, rounded
     if len(counts) == 5: rows |= {f'share_{i}': c/sum(counts) for i, c in enumerate(counts, 1)}
     sets = [home/a for a in _KONIQ_CSVS.split('|') if a.endswith('_sets.csv') and (home/a).exists()]
     if sets:
         parts = read_table(sets[0])[0]
-        rows['official'] = t.image_name.map(dict(zip(parts.image_name, part_names(parts.set, sets[0]))))
+        rows['official'] = names.map(dict(zip(parts.image_name, part_names(parts.set, sets[0]))))
         if (gone := rows['official'].isna()).any():
-            raise ValueError(f"{sets[0]}: says nothing about {gone.sum()} images: {_some(t.image_name[gone])}")
+            raise ValueError(f"{sets[0]}: says nothing about {gone.sum()} images: {_some(names[gone])}")
     note = f"{folder.name} px, {score} from {where.name}{', official split' if sets else ''}"
     return _database('koniq', rows, where, note, partial)
 
