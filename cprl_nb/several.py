@@ -123,7 +123,7 @@ class Unique(QualityModel):
 
     def score(self, outputs): return outputs[:, 0] # (B,)
 
-    def spread(self, outputs): return outputs[:, 1].sqrt() # (B,), deviation of opinions on the scale of `score`
+    def spread(self, x): return self.head(self.features(x))[:, 1].sqrt() # images (B, 3, H, W) -> (B,), on score's scale
 
     def targets(self, data): # (N, 4): quality, deviation for p, deviation or NaN, database
         known, code = rater_std(data), torch.from_numpy(pd.factorize(data.table['set'])[0])
@@ -138,5 +138,5 @@ class Unique(QualityModel):
         pair = lambda v: torch.stack([v[i], v[j]], -1)
         p = preference(pair(target[:, 0]), pair(target[:, 1])**2)
         q = preference(pair(self.score(outputs)), pair(outputs[:, 1]))
-        return (fidelity(p, q) + spread_hinge(pair(target[:, 2]), pair(self.spread(outputs)))).mean()
+        return (fidelity(p, q) + spread_hinge(pair(target[:, 2]), pair(outputs[:, 1].sqrt()))).mean()
 NETWORKS['unique'] = Unique
