@@ -43,7 +43,7 @@ BUDGET_NAMES, RECIPE_NAMES = ['quick', 'standard', 'full'], ['small', 'cpu', 'gp
 WEIGHT_NAMES = ['auto', 'imagenet', 'none']
 BACKBONE_NAMES = ['resnet10', 'resnet18', 'resnet34', 'resnet50', 'lite0']
 ORDER_NAMES, SCOPE_NAMES = ['descending', 'ascending', 'argsort'], ['position', 'mean', 'magnitude']
-DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq']
+DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq', 'biq2021', 'agiqa3k']
 
 # %% ../nbs/23_cli.ipynb #b4d34bc0
 @command
@@ -112,7 +112,8 @@ def cprl_score(
     good, bad = table[table.error.isna()], table[table.error.notna()]
     if len(good):
         if not csv: print(good.drop(columns='error').to_string(index=False, float_format='{:.4f}'.format))
-        notes = _notes(model, info, len(stability_attacks()), eps if interval else None)
+        notes = [*_notes(model, info, len(stability_attacks()), eps if interval else None)]
+        if 'spread' in good: notes.append('spread: deviation that opinions are expected to have, in units of the score')
         print('\n'.join(notes), file=sys.stderr)
     for e in bad.error: print(f'cprl_score: {e}', file=sys.stderr)
     if len(bad): sys.exit(1)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'PARTS', 'atomic', 'write_text', 'cache_dir', 'open_image', 'read_image', 'image_size', 'read_table',
-           'is_blank', 'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'verify', 'split_by_scene',
-           'repeated_splits', 'official_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'part_names',
-           'read_split']
+           'is_blank', 'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'split_by_scene', 'repeated_splits',
+           'official_split', 'perceptual_hash', 'close_pairs', 'near_duplicates', 'join_scenes', 'without_leaks',
+           'verify', 'write_split', 'part_names', 'read_split']
 
 # %% ../nbs/04_data.ipynb #cc8f0c08
 import csv, gzip, hashlib, io, os, re, zlib
@@ -20,6 +20,8 @@ import pandas as pd
 import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 
@@ -300,12 +302,23 @@ class IQASet:
     def part(self, name:str) -> 'IQASet': # name: one of `PARTS`
         "The training, validation or test images"
         if name not in PARTS: raise ValueError(f"part = {name!r}: choose one of {', '.join(PARTS)}")
-        if 'split' not in self.table:
-            raise ValueError(f"{self.name}: not split yet; split_by_scene(data, seed) gives a set that is")
-        if not (self.table.split == name).any():
-            sizes = ', '.join(f'{p} {n}' for p, n in self.table.split.value_counts().items())
+        if not (self.split == name).any():
+            sizes = ', '.join(f'{p} {n}' for p, n in self.split.value_counts().items())
             raise ValueError(f"{self.name}: its split has no images in the part {name!r} ({sizes})")
-        return self.where(self.table.split == name)
+        return self.where(self.split == name)
+
+    def sets(self) -> dict: # name → set
+        "Each database by itself, where several are combined"
+        apart = dict([*self.table.groupby('set', sort=False)])
+        if len(apart) == 1: return {self.name: self}
+        score = lambda t: t.score.iloc[0] if 'score' in t else self.score
+        return {n: replace(self, name=n, table=t.reset_index(drop=True), score=score(t)) for n, t in apart.items()}
+
+    @property
+    def split(self) -> pd.Series: # one of `PARTS` for each image
+        "The part that each image belongs to"
+        if 'split' in self.table: return self.table.split
+        raise ValueError(f"{self.name}: not split yet; split_by_scene(data, seed) gives a set that is")
 
 # %% ../nbs/04_data.ipynb #8763d680
 def each_file(fn, # what to do with a file
@@ -363,23 +376,6 @@ def gallery(data:IQASet, # images with scores
     fig.tight_layout(pad=.3)
     return fig
 
-# %% ../nbs/04_data.ipynb #06c26dd1
-def verify(data:IQASet # images with scores
-    ) -> pd.DataFrame: # columns path and problem; empty if all is well
-    "Decode a whole set and list every problem"
-    def look(path):
-        try: open_image(path)
-        except (ValueError, OSError) as e: return None, str(e).removeprefix(f'{path}: ')
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest(), None
-    paths = data.table.path.tolist()
-    digest, problem = zip(*each_file(look, paths, f'verifying {data.name}'))
-    rows = [(p, e) for p, e in zip(paths, problem) if e]
-    rows += [(p, f'listed {n} times') for p, n in data.table.path.value_counts().items() if n > 1]
-    same = pd.DataFrame(dict(path=paths, digest=digest)).dropna().drop_duplicates()
-    first = same.groupby('digest').path.transform('first')
-    rows += [(p, f'the same bytes as {f}') for p, f in zip(same.path, first) if p != f]
-    return pd.DataFrame(rows, columns=['path', 'problem'])
-
 # %% ../nbs/04_data.ipynb #fd55c7f1
 def _shuffled(data, scenes, bands, rng): # the scenes in random order, with the bands evenly mixed
     if bands == 1: return rng.permutation(scenes)
@@ -419,21 +415,41 @@ def repeated_splits(data:IQASet, # images with scores
     return {s: split_by_scene(data, s, **how) for s in range(seed, seed + n)}
 
 # %% ../nbs/04_data.ipynb #abb44cb4
-def official_split(data:IQASet # images with scores
+def official_split(data:IQASet, # images with scores
+                   val:float=.1, # share of the training scenes for model selection, where the authors give none
+                   seed:int=0 # of that draw
     ) -> IQASet: # the same images with a split
     "The split that the authors of a database give, where its reader found one"
     if 'official' not in data.table:
         raise ValueError(f"{data.name}: no official split was found with it; "
-                         "KonIQ-10k has one in koniq10k_distributions_sets.csv")
-    return data.with_split(data.table.official)
+                         "KonIQ-10k has one in koniq10k_distributions_sets.csv, BIQ2021 in its two lists")
+    part, scene = data.table.official, data.table.scene
+    if not 0 <= val < 1: raise ValueError(f"val = {val:g}: expected a share of the training scenes, below 1")
+    scenes = sorted(scene[part == 'train'].unique())
+    if 'val' in set(part) or not val: return data.with_split(part)
+    picked = np.random.default_rng(seed).permutation(scenes)[:max(1, round(val*len(scenes)))]
+    return data.with_split(part.mask((part == 'train') & scene.isin(picked), 'val'))
 
 # %% ../nbs/04_data.ipynb #c414f8e0
-def perceptual_hash(path:str|Path # image file
+def perceptual_hash(image:str|Path|Image.Image # file, or what `open_image` gives
     ) -> np.ndarray: # (64,), bool
     "Signs of the lowest cosine coefficients of a 32 × 32 grey version, against their median"
-    x = np.asarray(open_image(path).convert('L').resize((32, 32), Image.Resampling.LANCZOS), float)
+    im = image if isinstance(image, Image.Image) else open_image(image)
+    x = np.asarray(im.convert('L').resize((32, 32), Image.Resampling.LANCZOS), float)
     low = dctn(x, norm='ortho')[:8, :8].ravel()
     return low > np.median(low)
+
+# %% ../nbs/04_data.ipynb #4bbc9255
+def close_pairs(hashes, # (N, 64), bool
+                bits:int=10 # by which the hashes of a pair may differ
+    ) -> tuple: # i, j, bits: places of each pair, i < j, and by how many bits the two differ
+    "Which hashes are close to each other"
+    sign, found = 2*np.asarray(hashes, np.float32) - 1, []
+    for start in range(0, len(sign), 1024):
+        apart = (64 - sign[start:start + 1024] @ sign[start:].T)/2
+        i, j = np.nonzero(np.triu(apart <= bits, 1))
+        found.append((i + start, j + start, apart[i, j].round().astype(int)))
+    return tuple(np.concatenate(v) for v in zip(*found))
 
 # %% ../nbs/04_data.ipynb #64dd26e6
 def near_duplicates(data:IQASet, # images with scores
@@ -441,14 +457,67 @@ def near_duplicates(data:IQASet, # images with scores
                     bits:int=10 # by which the hashes of a pair may differ, of 64
     ) -> pd.DataFrame: # a, b: two paths; bits: by which their hashes differ; closest first
     "Pairs of images of different scenes that look alike"
-    sign = 2*np.stack(each_file(perceptual_hash, data.table.path, f'hashing {data.name}')).astype(np.float32) - 1
-    scene, part = (pd.factorize(data.table[c])[0] for c in ('scene', 'split' if across_parts else 'scene'))
-    rows = []
-    for i in range(len(sign) - 1):
-        apart = ((64 - sign[i + 1:] @ sign[i])/2).round().astype(int)
-        close = (apart <= bits) & (scene[i + 1:] != scene[i]) & (part[i + 1:] != part[i])
-        rows += [(data.table.path[i], data.table.path[i + 1 + j], apart[j]) for j in np.flatnonzero(close)]
-    return pd.DataFrame(rows, columns=['a', 'b', 'bits']).sort_values('bits', kind='stable', ignore_index=True)
+    path, scene = data.table.path.to_numpy(), data.table.scene.to_numpy()
+    i, j, apart = close_pairs(each_file(perceptual_hash, path, f'hashing {data.name}'), bits)
+    part = data.split.to_numpy() if across_parts else scene
+    pairs = pd.DataFrame(dict(a=path[i], b=path[j], bits=apart))[(scene[i] != scene[j]) & (part[i] != part[j])]
+    return pairs.sort_values('bits', kind='stable', ignore_index=True)
+
+# %% ../nbs/04_data.ipynb #73e5fcc7
+def join_scenes(data:IQASet, # images with scores
+                pairs:pd.DataFrame|None=None, # what `near_duplicates` gives; None: that with 10 bits
+                ) -> IQASet: # the same images; joined scenes have the name of the first
+    "Make one scene of images that look alike"
+    pairs, scene = near_duplicates(data) if pairs is None else pairs, data.table.scene
+    code, names = pd.factorize(scene)
+    at = dict(zip(data.table.path, code))
+    links = pd.DataFrame(dict(a=pairs.a.map(at), b=pairs.b.map(at))).dropna().astype(int)
+    graph = coo_array((np.ones(len(links)), (links.a, links.b)), shape=(len(names),)*2)
+    group = pd.Series(connected_components(graph, directed=False)[1])[code].to_numpy()
+    return replace(data, table=data.table.assign(scene=scene.groupby(group).transform('first')))
+
+# %% ../nbs/04_data.ipynb #de73bdfe
+def without_leaks(data:IQASet, # images with scores and a split
+                  pairs:pd.DataFrame|None=None # what `near_duplicates` gives; None: that across parts with 10 bits
+    ) -> IQASet: # fewer images for training and validation, the same for the test
+    "Leave out what looks like an image that is held out"
+    pairs = near_duplicates(data, across_parts=True) if pairs is None else pairs
+    rank = dict(zip(data.table.path, data.split.map(PARTS.index)))
+    a, b = pairs.a.map(rank), pairs.b.map(rank)
+    leaked = data.table.path.isin({*pairs.a[a < b], *pairs.b[b < a]})
+    told = f'{leaked.sum()} images left out that look like held-out ones'
+    return replace(data.where(~leaked), note='; '.join(filter(None, [data.note, told])))
+
+# %% ../nbs/04_data.ipynb #26c06dd1
+def verify(data:IQASet, # images with scores
+           bits:int=10 # by which the hashes of a pair across the split may differ, of 64
+    ) -> pd.DataFrame: # columns path and problem; empty if all is well
+    "Decode a whole set and list every problem"
+    def look(path):
+        try: im = open_image(path)
+        except (ValueError, OSError) as e: return None, str(e).removeprefix(f'{path}: '), None
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest(), None, perceptual_hash(im) if split else None
+    t, split = data.table, 'split' in data.table
+    digest, problem, hashes = zip(*each_file(look, t.path.tolist(), f'verifying {data.name}'))
+    rows = [(p, e) for p, e in zip(t.path, problem) if e]
+    rows += [(p, f'listed {n} times') for p, n in t.path.value_counts().items() if n > 1]
+    same = t[['path', 'raw']].assign(digest=digest).dropna(subset='digest').drop_duplicates('path')
+    first = same.groupby('digest')[['path', 'raw']].transform('first')
+    rows += [(r.path, f'the same bytes as {f.path}'
+                      + (f', but another score ({r.raw:g}, not {f.raw:g})' if r.raw != f.raw else ''))
+             for r, f in zip(same.itertuples(), first.itertuples()) if r.path != f.path]
+    if split: rows += _leaks(t[[h is not None for h in hashes]], [h for h in hashes if h is not None], bits)
+    return pd.DataFrame(rows, columns=['path', 'problem'])
+
+def _leaks(t, hashes, bits): # what to say of held-out images that look like images of another part
+    i, j, apart = close_pairs(hashes, bits) if hashes else ((), (), ())
+    path, rank, rows = t.path.to_numpy(), t.split.map(PARTS.index).to_numpy(), {}
+    for i, j, b in sorted(zip(i, j, apart), key=lambda p: p[2]):
+        if rank[i] == rank[j]: continue
+        held, other = (i, j) if rank[i] > rank[j] else (j, i)
+        rows.setdefault(held, []).append(f'{path[other]} of {PARTS[rank[other]]} ({b} of 64 bits differ)')
+    return [(path[k], f'of {PARTS[rank[k]]}, looks like {v[0]}' + (f' and {len(v) - 1} more' if v[1:] else ''))
+            for k, v in rows.items()]
 
 # %% ../nbs/04_data.ipynb #bfe5bdf9
 def write_split(data:IQASet, # images with scores and a split

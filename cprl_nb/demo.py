@@ -14,7 +14,7 @@ import torch
 from tqdm.auto import tqdm
 from .attacks import PGD
 from .data import IQASet, atomic, split_by_scene
-from .databases import open_set
+from .own_tables import open_set
 from .views import Images
 from .evaluation import RESULT_COLUMNS, evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 # %% ../nbs/20_scoring.ipynb #59a94561
 from .attacks import FGSM, PGD, NoGradient, device_of, scores
 from .data import IQASet, atomic, official_split, read_image, read_split
-from .databases import open_set
+from .own_tables import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate
 from .interpretation import write_figures
@@ -146,7 +146,7 @@ def _score_batch(model, x, attacks): # scores, with low and high if there are at
 # %% ../nbs/20_scoring.ipynb #84b8f2ea
 class Scores(NamedTuple):
     "What `score_images` found"
-    table:pd.DataFrame # a row an image: path, score in [0, 1], low and high if asked for, error
+    table:pd.DataFrame # a row an image: path, score in [0, 1], spread, low and high where there are some, error
     info:dict|None # of the run: dataset, score, proxy; None for `module:function`
 
 # %% ../nbs/20_scoring.ipynb #1702c52b
@@ -167,18 +167,20 @@ def score_images(paths:list, # image files or folders
     ticks = 2*len(attacks) or 1  # of an image: each attack goes down and up
     if eps and device.type == 'cpu': batch_size = min(batch_size, 4)  # a bar that moves, at the same speed
     quiet = len(files) <= batch_size and not eps
+    columns = ['score', *['spread']*hasattr(net, 'spread'), *['low', 'high']*bool(eps)]
     with tqdm(total=ticks*len(files), desc='attacking' if eps else 'scoring', disable=quiet) as bar:
         attacks = [_Ticking(a, bar.update) for a in attacks]
         for chunk in (files[i:i + batch_size] for i in range(0, len(files), batch_size)):
             (views, errors), found = _open_views(chunk, size, resize), {}
             bar.update(ticks*len(errors) if eps else len(chunk))
             if views:
-                reached, why = _score_batch(net, torch.stack([*views.values()]).to(device), attacks)
+                reached, why = _score_batch(net, x := torch.stack([*views.values()]).to(device), attacks)
+                if 'spread' in columns: reached.insert(1, net.spread(x))
                 found = dict(zip(views, zip(*(r.tolist() for r in reached))))
                 if why: errors |= {f: f'{f}: no interval: {why}' for f in views}
-            rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(('score', 'low', 'high'), found.get(f, ())))
+            rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(columns, found.get(f, ())))
                      for f in chunk]
-    return Scores(pd.DataFrame(rows, columns=['path', 'score', *['low', 'high']*bool(eps), 'error']), info)
+    return Scores(pd.DataFrame(rows, columns=['path', *columns, 'error']), info)
 
 # %% ../nbs/20_scoring.ipynb #2248ba30
 def audit_images(model:str, # folder of a run, or "module:function"

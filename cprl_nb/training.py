@@ -30,12 +30,13 @@ from . import __version__
 from .attacks import OBJECTIVES, PGD, PRECISIONS, Ball, batch_limit, device_of, frozen, gradient, scores
 from .data import IQASet, atomic, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
-from .metrics import srocc
+from .metrics import srocc, upward
 from .models import BACKBONES, NETWORKS, CPRLModel, QualityModel, Scorer, load_safetensors, save_safetensors
 from .models import make_network, network_settings
 from .pns import C_READINGS, FCS, S_READINGS, intervene, sufficiency_risk, necessity_risk
 from .rivals import DENOISERS, SMOOTH
 from .soft_rank import check_gate
+from .several import MIXINGS
 
 # %% ../nbs/14_training.ipynb #51f2c6ff
 @dataclass
@@ -109,6 +110,7 @@ class OptimisationSettings:
     "Settings of the optimiser"
     epochs:int=12 # passes over the training images
     batch_size:int=16 # images
+    mixing:str='size' # which images a batch has, of several databases: a key of `several.MIXINGS`
     lr:float=1e-4 # AdamW's learning rate at its peak
     weight_decay:float=1e-2 # AdamW's weight decay
     warmup:float=0.1 # share of the steps with rising learning rate; then a cosine to zero
@@ -184,7 +186,8 @@ def _check_types(cfg):
         raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
 
 def _check_names(cfg):
-    known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, precision=PRECISIONS, resizing=RESIZINGS,
+    known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, mixing=MIXINGS, precision=PRECISIONS,
+                 resizing=RESIZINGS,
                  adv_objective=OBJECTIVES, adv_target=ADV_TARGETS, adv_sides=ADV_SIDES, c_reading=C_READINGS,
                  s_reading=S_READINGS, intervention_layer=FCS, denoise=DENOISERS, smooth=SMOOTH)
     kind = NETWORKS.get(cfg.model)
@@ -498,11 +501,16 @@ def _stage(players, t, per_epoch): # what learns in step t, and how fast
     players.model.train(not players.head_alone)
     players.set_lr(cfg.head_lr if t < 0 else cfg.lr*rate(t, cfg.epochs*per_epoch - first, cfg.warmup))
 
+def _order(train, cfg, epoch): # of the images in an epoch
+    return MIXINGS[cfg.mixing](train.data.table['set'], cfg.seed, epoch)
+
+def _steps(train, cfg): return max(1, len(_order(train, cfg, 0))//cfg.batch_size) # in an epoch
+
 def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its losses; last: row of the epoch before
     model, cfg, losses = players.model, players.cfg, []
-    per_epoch, device, train.epoch = max(1, len(train)//cfg.batch_size), device_of(model), epoch
+    per_epoch, device, train.epoch = _steps(train, cfg), device_of(model), epoch
     said = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}
-    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train))
+    order = _order(train, cfg, epoch)
     rows = torch.from_numpy(order).split(cfg.batch_size)
     for t, (x, y) in enumerate(loader(train, cfg.batch_size, order.tolist()), epoch*per_epoch):
         _stage(players, t, per_epoch)
@@ -517,12 +525,15 @@ def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its lo
     return pd.DataFrame(losses).mean().to_dict()
 
 # %% ../nbs/14_training.ipynb #a319cbb7
+def _order_found(data, s): # SROCC with people's scores; of several databases the mean, since their scales differ
+    return float(np.mean([srocc(upward(t), s[t.index]) for _, t in data.table.groupby('set')]))
+
 def _validation(model, val, cfg): # what the row of an epoch says of the validation images
-    s, raw = predict(model, val), val.data.table.raw
-    row = dict(val_srocc=srocc(raw, s), val_std=float(s.std()))
+    s = predict(model, val)
+    row = dict(val_srocc=_order_found(val.data, s), val_std=float(s.std()))
     if not cfg.adv_steps: return row
     attack = PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)
-    return row | dict(val_adv_srocc=srocc(raw, predict(model, val, attack)))
+    return row | dict(val_adv_srocc=_order_found(val.data, predict(model, val, attack)))
 
 def _merit(row): return row['val_srocc'] + row.get('val_adv_srocc', 0.)
 
@@ -570,7 +581,7 @@ def fit(data:IQASet, # images with scores and a split
     train, val = train.preload(), Images(val, cfg.size, cfg.resize).preload()
     model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
-    per_epoch = max(1, len(train)//cfg.batch_size)
+    per_epoch = _steps(train, cfg)
     with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',
               disable=not progress) as bar:
         for epoch in range(len(rows), cfg.epochs):

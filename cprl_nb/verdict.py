@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 from .ladder import Reached
-from .metrics import confidence_interval, correlations, resample_scenes, worst_sided
+from .metrics import confidence_interval, correlations, resample_scenes, upward, worst_sided
 
 # %% ../nbs/17_verdict.ipynb #605208ad
 MARGIN = .1 # of the other reach: what counts as further
@@ -52,7 +52,7 @@ class Evidence:
 
     def srocc_draws(self, reached):
         "SROCC of the worst-sided scores: its value, and its value in each bootstrap draw"
-        s, raw = worst_sided(reached.low, reached.high, self.table.quality), self.table.raw.to_numpy()
+        s, raw = worst_sided(reached.low, reached.high, self.table.quality), upward(self.table)
         value = lambda i=slice(None): correlations(rankdata(raw[i]), rankdata(s[None, i], axis=1))[0]
         return value(), np.array([value(i) for i in self.resampled])
 
