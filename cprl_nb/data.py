@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'PARTS', 'check_output', 'atomic', 'write_text', 'write_csv', 'locked', 'cache_dir', 'image_suffixes',
-           'check_file', 'open_image', 'read_image', 'image_size', 'plural', 'images_in', 'read_table', 'is_blank',
-           'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'verify', 'split_by_scene', 'repeated_splits',
-           'official_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'part_names', 'read_split']
+           'check_file', 'open_image', 'read_image', 'image_size', 'plural', 'images_in', 'read_table', 'check_seed',
+           'is_blank', 'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'verify', 'split_by_scene',
+           'repeated_splits', 'official_split', 'perceptual_hash', 'near_duplicates', 'write_split', 'part_names',
+           'read_split']
 
 # %% ../nbs/04_data.ipynb #cc8f0c08
 import csv, gzip, hashlib, importlib, io, os, re, shutil, sys, tempfile, warnings, zlib
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from tqdm.auto import tqdm
 try: import fcntl  # not on Windows
 except ImportError: fcntl = None
 
-# %% ../nbs/04_data.ipynb #23885466
+# %% ../nbs/04_data.ipynb #44f7a558
 def _own_stream(path): # the number of the standard stream that a path is, or None
     for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
         with suppress(OSError):
@@ -41,7 +42,7 @@ def _pour(part, path): # the content of one file into what cannot be replaced
     with open(part, 'rb') as f, open(to, 'wb' if path.is_file() and fd is None else 'ab') as out:
         shutil.copyfileobj(f, out)
 
-# %% ../nbs/04_data.ipynb #c61f2ef2
+# %% ../nbs/04_data.ipynb #5dea9867
 def _goes_through(path): # is it a pipe or a device, or our own standard output?
     return path.exists() and (not path.is_file() or _own_stream(path) is not None)
 
@@ -81,7 +82,7 @@ def atomic(path:str|Path): # where the file shall be; its folder is made
             _pour(part, target)
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/04_data.ipynb #01126a28
+# %% ../nbs/04_data.ipynb #1e8213e2
 def write_text(path:str|Path, # file to write
                text:str): # its content
     "Write a text file atomically"
@@ -92,7 +93,7 @@ def write_csv(table:pd.DataFrame, # any; its index is left out
     "Write a table atomically"
     with atomic(path) as p: table.to_csv(p, index=False, errors='backslashreplace')
 
-# %% ../nbs/04_data.ipynb #77a46eff
+# %% ../nbs/04_data.ipynb #b7611d18
 @contextmanager
 def locked(folder:str|Path): # is made
     "Nobody else may lock the folder meanwhile"
@@ -141,7 +142,7 @@ def _flat(im): # without alpha and palette
 
 def _upright(im): return ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im
 
-# %% ../nbs/04_data.ipynb #92a5d764
+# %% ../nbs/04_data.ipynb #4d54b1d6
 _PLUGINS = {'.heic': 'pillow-heif', '.heif': 'pillow-heif', '.hif': 'pillow-heif', '.jxl': 'pillow-jxl-plugin',
             '.avif': 'pillow-avif-plugin'}
 _NO_PHOTOS = {'BUFR', 'EPS', 'FLI', 'GRIB', 'HDF5', 'IPTC', 'MPEG', 'WMF'}  # stubs without a decoder, and films
@@ -164,7 +165,7 @@ def check_file(path:Path, # that shall be read
     if path.is_symlink(): raise FileNotFoundError(f"{path}: a link to {os.readlink(path)}, which is not there")
     raise FileNotFoundError(f"{path}: {absent}")
 
-# %% ../nbs/04_data.ipynb #0dc54bfb
+# %% ../nbs/04_data.ipynb #945a8f4c
 _STARTS = {b'\x89PNG': 'PNG', b'\xff\xd8\xff': 'JPEG', b'GIF8': 'GIF', b'BM': 'BMP', b'II*\0': 'TIFF', b'MM\0*': 'TIFF',
            b'II+\0': 'TIFF', b'MM\0+': 'TIFF'}
 
@@ -179,7 +180,7 @@ def _unidentified(path): # why Pillow does not know the kind of a file, by its f
         return f'a {kind} that Pillow cannot identify: its header is damaged, or it is of a rare kind'
     return '{} photos need a plugin that Pillow can identify them with: pip install {}'.format(*needs)
 
-# %% ../nbs/04_data.ipynb #1f6405e0
+# %% ../nbs/04_data.ipynb #4270dc76
 class _Refused(ValueError): "Readable, but not to be trusted or not meant"
 
 @contextmanager
@@ -198,11 +199,12 @@ def _decoding(path): # what goes wrong inside is said with the name of the file 
         raise ValueError(f"{path}: {what} ({e})") from None
 
 def _is_rare(path, e): # does an error of Pillow's say that a file is unusual rather than damaged?
-    if isinstance(e, NotImplementedError) or re.search('unsupported|not supported|unknown|unrecognized|not available', str(e), re.I): return True
+    words = 'unsupported|not supported|unknown|unrecognized|not available'
+    if isinstance(e, NotImplementedError) or re.search(words, str(e), re.I): return True
     with open(path, 'rb') as f: head = f.read(31)
     return head[:2] == b'BM' and head[30] in (1, 2) and 'not enough' in str(e)  # a run-length BMP may end early
 
-# %% ../nbs/04_data.ipynb #4f86d62c
+# %% ../nbs/04_data.ipynb #37ba7300
 def _check_header(path, im): # refuse what would be decoded to far more than a file of that length can mean
     (w, h), length = im.size, path.stat().st_size
     if w*h > 50e6 and w*h > 200*length:
@@ -245,7 +247,7 @@ def image_size(path:str|Path # image file
         _check_header(path, im)
         return im.size
 
-# %% ../nbs/04_data.ipynb #eb61859c
+# %% ../nbs/04_data.ipynb #c2f22284
 def plural(n:int, what:str) -> str: # e.g. "1 scene", "2,000 scenes"
     "A number of things"
     return f"{n:,} {what}{'' if n == 1 else 's'}"
@@ -261,7 +263,7 @@ def _kind_left_out(p): # the group in which it is counted
     plugin = _PLUGINS.get(p.suffix.lower())
     return (p.suffix.lower() or 'without an ending') + (f' (pip install {plugin})' if plugin else '')
 
-# %% ../nbs/04_data.ipynb #dc042b04
+# %% ../nbs/04_data.ipynb #175af95d
 def images_in(folder:str|Path, # to look into
               recursive:bool=False # also into the folders inside? Links to folders are not followed
     ) -> tuple: # (image files in order, what was left out: a sentence, or '')
@@ -346,6 +348,12 @@ def _names(path, cells): # column names; a column without one is called by its p
     if twice: raise ValueError(f"{path}: two columns are called {twice[0]!r}; expected a name for each")
     return names
 
+# %% ../nbs/04_data.ipynb #a4639591
+def check_seed(seed:int): # of what is random
+    "Refuse a seed that some generator does not take"
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed = {seed}: expected a whole number from 0 to {2**32 - 1:,}")
+
 # %% ../nbs/04_data.ipynb #ab30a65d
 _NOTHING = {'', '-', '–', '—', '.', '?', 'n/a', '#n/a', 'na', 'nan', 'nat', '<na>', 'none', 'null'}
 
@@ -411,7 +419,8 @@ def _check_table(name, table): # all columns, at least one image, quality in [0,
                                   "expected (raw − worst)/(best − worst), as `databases.make_set` computes")
     blank = table[table.scene.isna() | (table.scene.astype(str).str.strip() == '')]  # one may be called "none"
     if len(blank): raise ValueError(f"{name}: {len(blank)} of {plural(len(table), 'image')} without a scene, the first "
-                                    f"is {blank.path.iloc[0]}; expected a name for each, since images of one scene stay together in a split")
+                                    f"is {blank.path.iloc[0]}; expected a name for each, since images of one scene "
+                                    "stay together in a split")
 
 # %% ../nbs/04_data.ipynb #a7acb32a
 def _check_split(name, split, scene): # one of `PARTS` for each image, and no scene on both sides of a border
