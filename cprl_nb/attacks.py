@@ -84,7 +84,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
                          f"{(~s.isfinite()).sum()} of {len(x)} images; look for a division or logarithm at 0")
     return s
 
-# %% ../nbs/10_attacks.ipynb #f34746ab
+# %% ../nbs/10_attacks.ipynb #8a6e4719
 class _InOwnType(nn.Module):
     "A network or a function, given images in the type that it computes in"
     def __init__(self, model, dtype): # dtype: None: as they are
@@ -97,7 +97,7 @@ def _type_of(model): # of its first parameter or buffer that has one of the usua
     usual = torch.float32, torch.float64, *HALVES
     return next((t.dtype for t in chain(model.parameters(), model.buffers()) if t.dtype in usual), None)
 
-# %% ../nbs/10_attacks.ipynb #17cb1d0d
+# %% ../nbs/10_attacks.ipynb #4e986daa
 def as_scorer(model, # a network, an exported program, or a function: (B, 3, H, W) -> (B,)
               dtype:torch.dtype=torch.float32 # of the images that it will be given
     ) -> nn.Module: # the network itself where it can be used as it is
@@ -115,7 +115,7 @@ def as_scorer(model, # a network, an exported program, or a function: (B, 3, H, 
     name = getattr(model, '__name__', type(model).__name__).replace('<lambda>', 'function')
     return type(name, (_InOwnType,), {})(model, own)
 
-# %% ../nbs/10_attacks.ipynb #800c3715
+# %% ../nbs/10_attacks.ipynb #3c7b8ba8
 @torch.no_grad()
 def warn_of_company(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
                     x:torch.Tensor, # images (B, 3, H, W), [0, 1]
@@ -123,7 +123,7 @@ def warn_of_company(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
     "Warn if the score of an image depends on the others of its batch"
     if len(x) < 2: return
     with torch.random.fork_rng(): alone, again = (scores(model, x[:1])[0] for _ in range(2))
-    if alone != again or (alone - s[0]).abs() <= (.02 if s.dtype in HALVES else 1e-4): return
+    if alone != again or (alone - s[0]).abs() <= (.02 if alone.dtype in HALVES else 1e-4): return
     warnings.warn(f"{type(model).__name__}: the score of an image depends on the others of its batch (the first image "
                   f"alone {alone:.4f}, in company {s[0]:.4f}): results change with the batches. Is it in evaluation mode?")
 
