@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 
 # %% ../nbs/18_audit.ipynb #96813459
 from . import __version__
-from .attacks import check_eps, check_inputs, device_of, frozen, scores
+from .attacks import as_scorer, check_eps, check_inputs, device_of, frozen, scores, warn_of_company
 from .black_box import Transfer
-from .data import atomic, write_text
+from .data import atomic, write_csv, write_text
 from .views import Images
 from .metrics import confidence_interval, gains, measure_many, worst_sided
 from .evaluation import RESULT_COLUMNS, to_markdown
@@ -34,6 +34,7 @@ from .verdict import FLAGS, Evidence, verdict
 def _hash(*parts): # of tensors and strings
     h = hashlib.sha256()
     for p in parts:
+        if torch.is_tensor(p) and p.is_quantized: p = p.int_repr()
         if torch.is_tensor(p): h.update(p.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
         else: h.update(str(p).encode())
     return h.hexdigest()[:16]
@@ -74,6 +75,7 @@ class Shelf:
             return found
         try:
             with np.load(self.path(name), allow_pickle=False) as f: return dict(f)
+        except (MemoryError, PermissionError): raise
         except Exception as e:
             raise ValueError(f"{self.path(name)}: damaged ({e}); delete it, and it will be made again") from None
 
@@ -147,6 +149,7 @@ def _score_and_probe(model, x, eps, seed, batch_size): # two scores of each imag
         for part in x.split(batch_size):
             part = part.to(device)
             for s in (clean, again): s.append(scores(model, part).double().cpu().numpy())
+            if not probes: warn_of_company(model, part, torch.from_numpy(clean[0]).to(part))
             probes.append(probe(model, part, eps))
     found = {k: v.to_numpy() for k, v in pd.concat(probes).items()}
     return dict(clean=np.concatenate(clean), again=np.concatenate(again)) | found
@@ -246,6 +249,7 @@ def audit(model:nn.Module, # (B, 3, H, W) -> (B,)
     named = isinstance(budget, str)
     if named and budget not in BUDGETS: raise ValueError(f"budget = {budget!r}: choose one of {', '.join(BUDGETS)}")
     x, table, what = _as_tensors(data)
+    x, model, surrogate = x.float(), as_scorer(model), surrogate and as_scorer(surrogate)
     rungs, left_out = _usable_rungs(BUDGETS[budget] if named else budget, model, x, eps, surrogate)
     about = dict(version=__version__, eps=eps, rungs=[r.name for r in rungs], seed=seed,
                  images=_hash(x, *table.quality), network=_fingerprint(model), surrogate=_fingerprint(surrogate))
@@ -300,7 +304,7 @@ def write_report(report:Report, # of `audit`
     pictures = '![SROCC against ε](curve.png)\n\n![how far each score goes](intervals.png)'
     write_text(folder/'report.md', f'{report.markdown()}\n{pictures}\n')
     for name, t in dict(table=report.table, images=report.images, curve=report.curve).items():
-        with atomic(folder/f'{name}.csv') as p: t.to_csv(p, index=False)
+        write_csv(t, folder/f'{name}.csv')
     model = report.about['network'].split()[0]
     for name, fig in dict(curve=curve_figure({model: report}), intervals=stability_figure(report)).items():
         with atomic(folder/f'{name}.png') as p: fig.savefig(p, dpi=200)

@@ -151,8 +151,8 @@ def probe(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
     z, h = x.detach().requires_grad_(), min(eps, 1/255)/10
     with torch.enable_grad():
         s = same_noise(z)
-        through = torch.autograd.grad(s.sum(), z)[0] if s.requires_grad else torch.zeros_like(z)
-    through = through.nan_to_num(0, 0, 0)
+        through, = torch.autograd.grad(s.sum(), z, allow_unused=True) if s.requires_grad else (None,)
+    through = torch.zeros_like(z) if through is None else through.nan_to_num(0, 0, 0)
     try: slope = gradient(model, x, s.detach(), OBJECTIVES['raise'])[1]
     except NoGradient: slope = through
     step = h*through.sign()

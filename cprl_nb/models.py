@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
-from .data import IQASet, atomic
+from .data import IQASet, atomic, check_file
 from .soft_rank import ChannelActivation
 from .pns import InterventionActivation
 
@@ -191,8 +191,9 @@ def load_safetensors(path:str|Path # a .safetensors file
     ) -> dict: # name -> tensor
     "Read a safetensors file; any other format is refused"
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"{path}: no such file; expected weights as .safetensors")
+    check_file(path, 'no such file; expected weights as .safetensors')
     try: return load_file(path)
+    except (MemoryError, PermissionError): raise
     except Exception as e:
         raise ValueError(f"{path}: not a safetensors file ({e}); pickled checkpoints are not loaded") from None
 

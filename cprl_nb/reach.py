@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 from scipy.stats import rankdata
-from .attacks import APGD, PGD, Ball, NoGradient, check_inputs, frozen, scores
+from .attacks import APGD, PGD, Ball, NoGradient, as_scorer, check_inputs, frozen, scores
 from .metrics import correlations
 
 # %% ../nbs/13_reach.ipynb #fe27443a
@@ -40,8 +40,9 @@ def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
     "The lowest and highest score that any attack reached"
     attacks = stability_attacks() if attacks is None else attacks
     if not attacks: raise ValueError("attacks = []: a stability interval needs at least one")
-    y, moved, failed = torch.zeros(len(x)).to(x), False, None
+    y, moved, failed = torch.zeros(len(x)), False, None
     check_inputs(x, y)
+    model, x, y = as_scorer(model, x.dtype), x.clone(), y.to(x)
     with frozen(model), torch.no_grad():
         clean = scores(model, x)
         found = StabilityInterval(clean, clean.clone(), clean.clone(), x.clone(), x.clone())
@@ -129,6 +130,7 @@ class SMA:
                  y:torch.Tensor # true scores (N,), [0, 1]
         ) -> torch.Tensor: # perturbed images (N, 3, H, W), [0, 1]
         check_inputs(x, y)
+        model = as_scorer(model, x.dtype)
         found = [stability(model, part, list(self.attacks)) for part in x.split(self.max_batch)]
         low, high = (torch.cat([getattr(f, way) for f in found]) for way in ('low', 'high'))
         t = torch.from_numpy(worst_targets(low.double().cpu(), high.double().cpu(), y.cpu(), self.weight)).to(x)

@@ -7,13 +7,14 @@ __all__ = ['GROUPS', 'RENAMED', 'TURNS', 'UPDATES', 'ADV_TARGETS', 'ADV_SIDES', 
            'NetworkSettings', 'ActivationSettings', 'RivalSettings', 'GameSettings', 'AdversarialSettings',
            'ViewsSettings', 'OptimisationSettings', 'RunSettings', 'Config', 'make_model', 'pick_device', 'turn_loss',
            'Players', 'seeded', 'predict', 'write_config', 'read_config', 'load_run', 'save_state', 'load_state',
-           'rate', 'fit', 'dry_run', 'adversarial_images']
+           'rate', 'training_parts', 'fit', 'dry_run', 'adversarial_images']
 
 # %% ../nbs/14_training.ipynb #92677ff9
-import json, math, shutil, time
+import json, math, shutil, time, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from functools import wraps
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -28,7 +29,8 @@ except ModuleNotFoundError: import tomli as tomllib  # Python 3.10
 # %% ../nbs/14_training.ipynb #fbce449c
 from . import __version__
 from .attacks import OBJECTIVES, PGD, PRECISIONS, Ball, batch_limit, device_of, frozen, gradient, scores
-from .data import IQASet, atomic, read_split, write_split, write_text
+from .attacks import as_scorer, warn_of_company
+from .data import IQASet, atomic, check_seed, locked, plural, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc, upward
 from .models import BACKBONES, NETWORKS, CPRLModel, QualityModel, Scorer, load_safetensors, save_safetensors
@@ -221,10 +223,12 @@ GAME_LOSSES = {'risk': _risk_loss, 'objective': _objective_loss, 'label': _label
 def _check_ranges(cfg):
     for name in ('epochs', 'batch_size', 'lr', 'head_lr', 'size', 'crop', 'resize'):
         value = getattr(cfg, name)
-        if value is not None and not value > 0: raise ValueError(f"{name} = {value}: expected a positive number")
-    for name in ('weight_decay', 'patience', 'seed', 'risk_weight', 'adv_steps', 'head_epochs'):
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} = {value}: expected a positive number")
+    check_seed(cfg.seed)
+    for name in ('weight_decay', 'patience', 'risk_weight', 'adv_steps', 'head_epochs'):
         value = getattr(cfg, name)
-        if not value >= 0: raise ValueError(f"{name} = {value}: expected 0 or more")
+        if not 0 <= value < math.inf: raise ValueError(f"{name} = {value}: expected 0 or more")
     if cfg.head_epochs >= cfg.epochs:
         raise ValueError(f"head_epochs = {cfg.head_epochs}: expected less than epochs = {cfg.epochs}, "
                          "since the last of them train the whole network")
@@ -393,6 +397,7 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
     "Scores of a set, clean or attacked, in evaluation mode"
     if crops != 1:
         return np.mean([predict(model, view, attack, batch_size) for view in multi_crop(images, crops)], axis=0)
+    model = as_scorer(model)
     device, out = device_of(model), []
     if getattr(attack, 'whole_set', False): batch_size = len(images)  # SMA attacks a set
     with frozen(model), torch.no_grad(), seeded(0):
@@ -400,6 +405,7 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
             x, y = x.to(device), y.to(device)
             if attack is not None: x = attack(model, x, y)
             out.append(scores(model, x, batch_limit(x, with_gradient=False)).float().cpu())
+            if attack is None and len(out) == 1: warn_of_company(model, x, out[0].to(device))
     return torch.cat(out).numpy()
 
 # %% ../nbs/14_training.ipynb #a2958ec3
@@ -525,20 +531,25 @@ def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its lo
     return pd.DataFrame(losses).mean().to_dict()
 
 # %% ../nbs/14_training.ipynb #a319cbb7
-def _order_found(data, s): # SROCC with people's scores; of several databases the mean, since their scales differ
-    return float(np.mean([srocc(upward(t), s[t.index]) for _, t in data.table.groupby('set')]))
+def _order_found(data, s): # mean over the databases of the SROCC with people's scores; nan where nothing can be ranked
+    ranked = [t for _, t in data.table.groupby('set') if t.raw.nunique() > 1 and s[t.index].std() > 1e-6]
+    return float(np.mean([srocc(upward(t), s[t.index]) for t in ranked])) if ranked else math.nan
 
 def _validation(model, val, cfg): # what the row of an epoch says of the validation images
+    if val is None: return dict(val_srocc=math.nan, val_std=math.nan)
     s = predict(model, val)
     row = dict(val_srocc=_order_found(val.data, s), val_std=float(s.std()))
-    if not cfg.adv_steps: return row
+    if not cfg.adv_steps or math.isnan(row['val_srocc']): return row
     attack = PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)
     return row | dict(val_adv_srocc=_order_found(val.data, predict(model, val, attack)))
 
-def _merit(row): return row['val_srocc'] + row.get('val_adv_srocc', 0.)
+def _merit(row): # what the epochs are chosen by; -inf where nothing could be ranked
+    merit = row['val_srocc'] + row.get('val_adv_srocc', 0.)
+    return -math.inf if math.isnan(merit) else merit
 
-def _since_best(rows): # epochs without a better one
-    return len(rows) - 1 - int(np.argmax([*map(_merit, rows)]))
+def _since_best(rows): # epochs without a better one; 0 as long as none could be ranked
+    merits = [*map(_merit, rows)]
+    return len(rows) - 1 - int(np.argmax(merits)) if max(merits) > -math.inf else 0
 
 # %% ../nbs/14_training.ipynb #42fdef24
 def _check_same(run, data, cfg): # is the run in this folder the one to go on with?
@@ -558,27 +569,53 @@ def _begin(run, players, data, resume): # -> the epochs so far
     write_split(data, run/'split.csv')
     return []
 
+# %% ../nbs/14_training.ipynb #d1953850
+def training_parts(data:IQASet, # images with scores and a split
+                   cfg:Config # `batch_size`, `size`, `crop`
+    ) -> tuple: # training images, validation images (None if there are none)
+    "The parts that `fit` needs, refused if they are too small"
+    train, side = data.part('train'), cfg.crop or cfg.size
+    if len(train) < 2:
+        raise ValueError(f"{data.name}: {plural(len(train), 'image')} to train on; expected at least 2 "
+                         f"(the set: {data.describe()})")
+    if min(cfg.batch_size, len(train)) == 1 and side <= 32:
+        raise ValueError(f"batch_size = {cfg.batch_size}: with views of {side} px, expected at least 2 images in a batch")
+    return train, data.part('val') if (data.table.split == 'val').any() else None
+
+_RUN_FILES = 'split.csv', 'metrics.csv', 'model.safetensors', 'state', 'finished' # beside config.json
+
+def _alone(fit): # one process writes to a run's folder, and to no folder with other things under a run's names
+    @wraps(fit)
+    def fit_alone(data, cfg, run, *args, **kw):
+        with locked(run) as run:
+            theirs = [n for n in _RUN_FILES if (run/n).exists()]
+            if theirs and not (run/'config.json').exists():
+                raise ValueError(f"{run}: has {theirs[0]}, but no config.json, so it is no run; give another folder")
+            return fit(data, cfg, run, *args, **kw)
+    return fit_alone
+
 # %% ../nbs/14_training.ipynb #8cf19e2f
-def _training_views(data, cfg): # what the network sees of the training images
-    return Images(data.part('train'), cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
+def _training_views(train, cfg): # what the network sees of the training images
+    return Images(train, cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
                   rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing)
 
+@_alone
 def fit(data:IQASet, # images with scores and a split
         cfg:Config, # what to do
         run:str|Path, # folder for the run; must not hold another one
         resume:bool=False, # go on with an unfinished run of the same configuration
         save_every:float=30., # seconds between saved states
         progress:bool=True # show a bar
-    ) -> Scorer: # with the weights of the best epoch, in evaluation mode
+    ) -> Scorer: # with the weights of the best epoch (the last if none could be ranked), in evaluation mode
     "Train on one part of a set, choose the epoch on another, and leave a run folder"
-    run, train, val = Path(run), _training_views(data, cfg), data.part('val')
+    run, (train, val) = Path(run), training_parts(data, cfg)
     if (run/'config.json').exists():
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
         _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     players = Players(make_model(cfg).to(pick_device(cfg.device)).train(), cfg)  # it may refuse settings: before images
-    targets = players.model.targets(train.data)  # or the set
-    train, val = train.preload(), Images(val, cfg.size, cfg.resize).preload()
+    targets = players.model.targets(train)  # or the set
+    train, val = _training_views(train, cfg).preload(), val and Images(val, cfg.size, cfg.resize).preload()
     model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
     per_epoch = _steps(train, cfg)
@@ -588,7 +625,7 @@ def fit(data:IQASet, # images with scores and a split
             losses = _epoch(players, train, targets, epoch, run, bar, rows[-1] if rows else {})
             shown = players.averaged.module if players.averaged else model
             rows.append(dict(epoch=epoch, **losses, **_validation(shown, val, cfg)))
-            if _merit(rows[-1]) > best:
+            if _merit(rows[-1]) > best or best == -math.inf:
                 best = _merit(rows[-1])
                 save_safetensors(shown.state_dict(), run/'model.safetensors')
             with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
@@ -596,6 +633,9 @@ def fit(data:IQASet, # images with scores and a split
             if time.time() - saved >= save_every and epoch + 1 < cfg.epochs:
                 save_state(run, players, rows)
                 saved = time.time()
+    if best == -math.inf:
+        warnings.warn(f"{run}: validation on {plural(len(val or ()), 'image')} ranked nothing in any epoch; "
+                      "the last epoch is kept")
     write_text(run/'finished', f'{len(rows)} epochs\n')
     shutil.rmtree(run/'state', ignore_errors=True)
     model.load(load_safetensors(run/'model.safetensors'), run/'model.safetensors')
@@ -606,7 +646,8 @@ def dry_run(data:IQASet, # images with scores and a split
             cfg:Config # what to do
     ) -> dict: # what it would do: name -> number or text
     "What `fit` would do, and about how long it would take"
-    train, val = _training_views(data, cfg), Images(data.part('val'), cfg.size, cfg.resize)
+    train, val = training_parts(data, cfg)
+    train = _training_views(train, cfg)
     device = pick_device(cfg.device)
     players = Players(make_model(cfg).to(device).train(), cfg)
     targets, parameters = players.model.targets(train.data), sum(p.numel() for p in players.model.parameters())
@@ -616,12 +657,11 @@ def dry_run(data:IQASet, # images with scores and a split
         with seeded(cfg.seed): players.step(x.to(device), y.to(device), 0, targets[:n].to(device))
         step = time.perf_counter() - start
     start = time.perf_counter()
-    few = val.data.where(np.arange(len(val)) < n)
-    predict(players.model, Images(few, cfg.size, cfg.resize), PGD(cfg.adv_eps/255, 5) if cfg.adv_steps else None)
-    scoring = (time.perf_counter() - start)*len(val)/len(few)
-    steps = max(1, len(train)//cfg.batch_size)
+    if few := val and val.where(np.arange(len(val)) < n):
+        predict(players.model, Images(few, cfg.size, cfg.resize), PGD(cfg.adv_eps/255, 5) if cfg.adv_steps else None)
+    scoring, steps = (time.perf_counter() - start)*len(val)/len(few) if few else 0, _steps(train, cfg)
     return {'network': f'{cfg.model} on {cfg.backbone}', 'parameters': parameters, 'weights': cfg.weights or 'none',
-            'training images': len(train), 'validation images': len(val), 'input (px)': cfg.crop or cfg.size,
+            'training images': len(train), 'validation images': len(val or ()), 'input (px)': cfg.crop or cfg.size,
             'steps per epoch': steps, 'epochs': cfg.epochs, 'seconds per step': round(step, 3),
             'minutes': round(cfg.epochs*(steps*step + scoring)/60, 1)}
 
