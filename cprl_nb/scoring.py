@@ -92,7 +92,7 @@ def standard_attacks(eps:float=1., # bound of the table's attacks, 8-bit steps
                      steps:int=10, # of PGD
                      seed:int=0, # of PGD's random starts
                      curve:bool=False # also at the other ε of the curve?
-    ) -> list: # of attacks
+    ) -> list[PGD]: # the weakest first
     "FGSM and PGD, at one ε or at several"
     check_8bit_eps(eps)
     fgsm, pgd = ({*EPS_FGSM, eps}, {*EPS_PGD, eps}) if curve else ({eps}, {eps})
@@ -104,7 +104,7 @@ def _view(cfg, size, resize): # sides of the network's input and before the crop
 
 # %% ../nbs/20_scoring.ipynb #4787db97
 def find_images(paths:list # image files or folders
-    ) -> list: # image files
+    ) -> list[Path]: # image files
     "Files as they are, and for a folder the images in it"
     known = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
