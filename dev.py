@@ -11,6 +11,7 @@
   python dev.py readme            write README.md from nbs/index.ipynb
   python dev.py check             do notebooks, package and README agree, and file numbers, sidebar, Next links and
                                   table of chapters? No equation anchored twice, output an error, line too long?
+  python dev.py types             do README's lines of Python pass pyright, as in a reader's editor?
   python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html,
                                   and check its pages (Python 3.11 on); --look: in a headless browser, too, on a
                                   desktop and on a phone (site NAME ... --look FOLDER: those pages, with pictures)
@@ -318,6 +319,27 @@ def check():
     return len(wrong) + len(failed) + len(others)
 
 
+def types():
+    "Does pyright pass README's lines of Python, and does it see a setting there that does not exist?"
+    pyright = Path(sys.executable).with_name('pyright')
+    if not (pyright.exists() and shutil.which('node')):
+        print("types not checked: pyright or node is not here (pip install pyright; apt-get install nodejs)")
+        return 0
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT/'README.md').read_text(encoding='utf-8'), flags=re.S)
+    def errors(lines): # that pyright sees, as it says them
+        with tempfile.TemporaryDirectory() as d:
+            (Path(d)/'script.py').write_text(lines, encoding='utf-8')
+            call = [pyright, '--pythonpath', sys.executable, Path(d)/'script.py']
+            said = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+        return f'{said.stdout}{said.stderr}' if said.returncode else ''
+    if wrong := errors('\n'.join(blocks)): print(f"README.md: its Python does not pass pyright\n{wrong}")
+    elif not errors('from cprl_nb.attacks import APGD\nAPGD(restart=5)'):
+        wrong = "pyright sees nothing wrong with APGD(restart=5): does it find cprl_nb?"
+        print(wrong)
+    else: print("README's Python passes pyright")
+    return bool(wrong)
+
+
 class Page(HTMLParser):
     "What the checks need of one page: its anchors, links, pictures' texts, and words"
     def __init__(self, text):
@@ -464,7 +486,7 @@ def undocumented(out, pages):
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'site'))
+    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'types', 'site'))
     parser.add_argument('names', nargs='*')
     parser.add_argument('--flags', default='', help='flags of cells to run that are skipped otherwise, as in slow,gpu')
     parser.add_argument('--threads', default='1', help='of torch, for test: 0 or default for as many as it takes')
@@ -474,6 +496,6 @@ if __name__ == '__main__':
     flags = [f for f in args.flags.split(',') if f]
     threads = 0 if args.threads == 'default' else int(args.threads)
     chores = {'test': lambda: test(args.names, flags, threads), 'run': lambda: run(args.names, flags),
-              'prepare': prepare, 'readme': readme, 'check': check,
+              'prepare': prepare, 'readme': readme, 'check': check, 'types': types,
               'site': lambda: site(args.out, args.names, args.look)}
     sys.exit(chores[args.chore]() > 0)

@@ -62,7 +62,7 @@ def visit(v, photo, no_photo, known):
     v.drop(photo)
     v.waits_for('attacked in')
     v.expect('the photo has a score, and the attacked photo a lower one', number('after') < number('score'))
-    v.expect('the band goes from the lowest to the highest score', v.text('reach').startswith(f"from {v.text('after')} to"))
+    v.expect('the band begins at the lowest score', v.text('reach').startswith(f"from {v.text('after')} to"))
     before = number('after')
     v.picture('desktop')
     v.choose('eps', 8)

@@ -167,7 +167,7 @@ BODY = '''
   <div id="scale" role="img"><span id="band"></span><span class="tick" id="tick"></span></div>
   <div class="ends"><span>0, bad</span><span id="reach"></span><span>1, good</span></div>
   <div class="wide"><table>
-    <thead><tr><th>network</th><th>score</th><th>spread</th><th>attacked</th></tr></thead>
+    <thead><tr><th>network</th><th>score</th><th id="spread">spread</th><th>attacked</th></tr></thead>
     <tbody id="rows"></tbody></table></div>
   <p id="about"></p>
   <p>The orange band is as far as two attacks brought the score when no colour value changes by more than ε. A stronger
@@ -221,9 +221,10 @@ function draw() {
   $('band').style.right = `calc(100% - ${place(high)})`
   $('reach').textContent = found ? `from ${two(low)} to ${two(high)} under attack` : ''
   $('scale').setAttribute('aria-label', `score ${two(mine.score)} ${$('reach').textContent}`)
+  const none = $('spread').hidden = Object.values(look.networks).every(n => n.spread === null)
   const rows = Object.entries(look.networks).map(([name, n]) => {
     const row = document.createElement('tr'), other = now?.scores[name]
-    const cells = [name, two(n.score), n.spread === null ? '' : two(n.spread),
+    const cells = [name, two(n.score), ...(none ? [] : [n.spread === null ? '' : two(n.spread)]),
                    other !== undefined ? two(other) : now ? 'sees another square' : '']
     for (const text of cells) row.appendChild(document.createElement('td')).textContent = text
     row.className = name === network ? 'chosen' : ''

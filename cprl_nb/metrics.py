@@ -90,7 +90,8 @@ class ConfidenceInterval(NamedTuple):
 def confidence_interval(values, # of a measure, one for each draw (draws, ...)
     ) -> ConfidenceInterval: # ends of (...); NaN without draws
     "The middle 95 %"
-    return ConfidenceInterval(*np.quantile(values, [.025, .975], axis=0)) if len(values) else ConfidenceInterval(np.nan, np.nan)
+    if not len(values): return ConfidenceInterval(np.nan, np.nan)
+    return ConfidenceInterval(*np.quantile(values, [.025, .975], axis=0))
 
 def bootstrap_interval(table:pd.DataFrame, # with the columns raw, quality and scene (N rows)
                        scores:np.ndarray, # of a network (N,)
