@@ -136,18 +136,18 @@ def chapters():
 
 
 def about(path):
-    "Title and subtitle of a notebook, and the name of its page"
+    "Title and subtitle of a notebook, and its name"
     from execnb.nbio import read_nb
     lines = read_nb(path).cells[0].source.split('\n')
     title, subtitle = (next((l.removeprefix(mark) for l in lines if l.startswith(mark)), '') for mark in ('# ', '> '))
-    return title, subtitle, re.sub(r'^\d+_', '', path.stem) + '.html'
+    return title, subtitle, path.name
 
 
 def table_of_chapters():
     rows = ['| chapter | question |', '|---|---|']
     for section, paths in chapters().items():
         rows.append(f'| **{section}** | |')
-        rows += [f'| [{title}]({page}) | {subtitle} |' for title, subtitle, page in map(about, paths)]
+        rows += [f'| [{title}]({name}) | {subtitle} |' for title, subtitle, name in map(about, paths)]
     return '\n'.join(rows)
 
 
@@ -172,6 +172,38 @@ def contents():
         cell.source = table_of_chapters()
         write_nb(nb, ROOT/'nbs'/'index.ipynb')
     return 0
+
+
+LINK = re.compile(r'(?<=\]\()(?:\d+[a-z]*_)?(\w+)\.(?:html|ipynb)(?=[)#])')  # as people write them
+
+def targets():
+    "What a link to a chapter is called -> the notebook's name"
+    return {re.sub(r'^\d+[a-z]*_', '', p.stem): p.name for p in notebooks([])}
+
+
+def links():
+    "Let links between chapters name the notebook by its number of today, so that they work in Jupyter and on GitHub"
+    from execnb.nbio import read_nb, write_nb
+    names = targets()
+    for path in notebooks([]):
+        nb, found = read_nb(path), 0
+        for c in nb.cells:
+            if c.cell_type != 'markdown': continue
+            text = LINK.sub(lambda m: names.get(m[1], m[0]), c.source)
+            found += text != c.source
+            c.source = text
+        if found: write_nb(nb, path)
+    return 0
+
+
+def stray_links():
+    "Links between chapters that name a page, a notebook by another number, or none"
+    from execnb.nbio import read_nb
+    names = targets()
+    found = ((p, m) for p in notebooks([]) for c in read_nb(p).cells if c.cell_type == 'markdown'
+             for m in LINK.finditer(c.source))
+    return [f"{p.name}: a link to {m[0]}, not {names.get(m[1], 'to a notebook of the book')}"
+            for p, m in found if m[0] != names.get(m[1])]
 
 
 def disorder():
@@ -231,13 +263,14 @@ def prepare():
     for tool in ('nbdev_export', 'nbdev_clean'):
         subprocess.run([Path(sys.executable).with_name(tool)], cwd=ROOT, check=True)
     contents()
+    links()
     readme()
     names = changed()
     return check() or (test(names, []) if names else 0)
 
 
 def readme_text():
-    "nbs/index.ipynb as markdown: prose as it is, code in fences, links to pages made links to the notebooks"
+    "nbs/index.ipynb as markdown: prose as it is, code in fences, links from the folder above"
     from execnb.nbio import read_nb
     parts = []
     for c in read_nb(ROOT/'nbs'/'index.ipynb').cells:
@@ -247,8 +280,8 @@ def readme_text():
             parts.append(f'```python\n{source}\n```')
     parts.insert(1, BADGES)
     text = '\n\n'.join(p.strip() for p in parts)
-    pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
-    text = re.sub(r'\]\((\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
+    names = targets()
+    text = LINK.sub(lambda m: f'nbs/{names[m[1]]}' if m[1] in names else m[0], text)
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     return '<!-- Written from nbs/index.ipynb by `python dev.py readme`; edit it there. -->\n\n' + text + '\n'
 
@@ -314,7 +347,7 @@ def check():
     for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
     merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
               if '"`<<<<<<< ' in text]
-    others = merged + disorder() + anchored_twice() + orphans() + versions() + mixed_imports() + long_lines()
+    others = merged + disorder() + stray_links() + anchored_twice() + orphans() + versions() + mixed_imports() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 
