@@ -206,6 +206,23 @@ def stray_links():
             for p, m in found if m[0] != names.get(m[1])]
 
 
+def renumber():
+    "Give each notebook the number of its place in nbs/sidebar.yml, wherever its file is named"
+    order = [p for paths in chapters().values() for p in paths]
+    names = {p.name: f"{k:02}_{re.sub(r'^[0-9]+[a-z]?_', '', p.name)}" for k, p in enumerate(order)}
+    names = {old: new for old, new in names.items() if old != new and (ROOT/'nbs'/old).exists()}
+    if not names: return
+    said = re.compile('|'.join(rf'\b{re.escape(old)}' for old in names))
+    listed = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True)
+    for path in (ROOT/name for name in listed.stdout.splitlines()):
+        if path.suffix not in ('.ipynb', '.md', '.yml', '.py', '.toml', '.ini') or not path.is_file(): continue
+        old = path.read_text(encoding='utf-8')
+        text = said.sub(lambda m: names[m[0]], old)
+        if text != old: path.write_text(text, encoding='utf-8')
+    for old in names: (ROOT/'nbs'/old).rename(ROOT/'nbs'/f'.{old}')
+    for old, new in names.items(): (ROOT/'nbs'/f'.{old}').rename(ROOT/'nbs'/new)
+
+
 def disorder():
     "Where file numbers, sidebar, `Next` links and the table of chapters tell different orders"
     from execnb.nbio import read_nb
@@ -260,6 +277,7 @@ def changed():
 
 def prepare():
     "All that a change needs before it is committed; stops at the first thing that only a person can put right"
+    renumber()
     for tool in ('nbdev_export', 'nbdev_clean'):
         subprocess.run([Path(sys.executable).with_name(tool)], cwd=ROOT, check=True)
     contents()
