@@ -11,6 +11,7 @@
   python dev.py readme            write README.md from nbs/index.ipynb
   python dev.py check             do notebooks, package and README agree, and file numbers, sidebar, Next links and
                                   table of chapters? No equation anchored twice, output an error, line too long?
+  python dev.py types             do README's lines of Python pass pyright, as in a reader's editor?
   python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html,
                                   and check its pages (Python 3.11 on); --look: in a headless browser, too, on a
                                   desktop and on a phone (site NAME ... --look FOLDER: those pages, with pictures)
@@ -135,18 +136,18 @@ def chapters():
 
 
 def about(path):
-    "Title and subtitle of a notebook, and the name of its page"
+    "Title and subtitle of a notebook, and its name"
     from execnb.nbio import read_nb
     lines = read_nb(path).cells[0].source.split('\n')
     title, subtitle = (next((l.removeprefix(mark) for l in lines if l.startswith(mark)), '') for mark in ('# ', '> '))
-    return title, subtitle, re.sub(r'^\d+_', '', path.stem) + '.html'
+    return title, subtitle, path.name
 
 
 def table_of_chapters():
     rows = ['| chapter | question |', '|---|---|']
     for section, paths in chapters().items():
         rows.append(f'| **{section}** | |')
-        rows += [f'| [{title}]({page}) | {subtitle} |' for title, subtitle, page in map(about, paths)]
+        rows += [f'| [{title}]({name}) | {subtitle} |' for title, subtitle, name in map(about, paths)]
     return '\n'.join(rows)
 
 
@@ -171,6 +172,38 @@ def contents():
         cell.source = table_of_chapters()
         write_nb(nb, ROOT/'nbs'/'index.ipynb')
     return 0
+
+
+LINK = re.compile(r'(?<=\]\()(?:\d+[a-z]*_)?(\w+)\.(?:html|ipynb)(?=[)#])')  # as people write them
+
+def targets():
+    "What a link to a chapter is called -> the notebook's name"
+    return {re.sub(r'^\d+[a-z]*_', '', p.stem): p.name for p in notebooks([])}
+
+
+def links():
+    "Let links between chapters name the notebook by its number of today, so that they work in Jupyter and on GitHub"
+    from execnb.nbio import read_nb, write_nb
+    names = targets()
+    for path in notebooks([]):
+        nb, found = read_nb(path), 0
+        for c in nb.cells:
+            if c.cell_type != 'markdown': continue
+            text = LINK.sub(lambda m: names.get(m[1], m[0]), c.source)
+            found += text != c.source
+            c.source = text
+        if found: write_nb(nb, path)
+    return 0
+
+
+def stray_links():
+    "Links between chapters that name a page, a notebook by another number, or none"
+    from execnb.nbio import read_nb
+    names = targets()
+    found = ((p, m) for p in notebooks([]) for c in read_nb(p).cells if c.cell_type == 'markdown'
+             for m in LINK.finditer(c.source))
+    return [f"{p.name}: a link to {m[0]}, not {names.get(m[1], 'to a notebook of the book')}"
+            for p, m in found if m[0] != names.get(m[1])]
 
 
 def renumber():
@@ -248,13 +281,14 @@ def prepare():
     for tool in ('nbdev_export', 'nbdev_clean'):
         subprocess.run([Path(sys.executable).with_name(tool)], cwd=ROOT, check=True)
     contents()
+    links()
     readme()
     names = changed()
     return check() or (test(names, []) if names else 0)
 
 
 def readme_text():
-    "nbs/index.ipynb as markdown: prose as it is, code in fences, links to pages made links to the notebooks"
+    "nbs/index.ipynb as markdown: prose as it is, code in fences, links from the folder above"
     from execnb.nbio import read_nb
     parts = []
     for c in read_nb(ROOT/'nbs'/'index.ipynb').cells:
@@ -264,8 +298,8 @@ def readme_text():
             parts.append(f'```python\n{source}\n```')
     parts.insert(1, BADGES)
     text = '\n\n'.join(p.strip() for p in parts)
-    pages = {re.sub(r'^\d+[a-z]*_', '', p.stem): p.relative_to(ROOT) for p in notebooks([])}
-    text = re.sub(r'\]\((\w+)\.html', lambda m: f"]({pages[m[1]]}", text)
+    names = targets()
+    text = LINK.sub(lambda m: f'nbs/{names[m[1]]}' if m[1] in names else m[0], text)
     text = re.sub(r'\]\(images/', '](nbs/images/', text)
     return '<!-- Written from nbs/index.ipynb by `python dev.py readme`; edit it there. -->\n\n' + text + '\n'
 
@@ -331,9 +365,30 @@ def check():
     for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
     merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
               if '"`<<<<<<< ' in text]
-    others = merged + disorder() + anchored_twice() + orphans() + versions() + mixed_imports() + long_lines()
+    others = merged + disorder() + stray_links() + anchored_twice() + orphans() + versions() + mixed_imports() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
+
+
+def types():
+    "Does pyright pass README's lines of Python, and does it see a setting there that does not exist?"
+    pyright = Path(sys.executable).with_name('pyright')
+    if not (pyright.exists() and shutil.which('node')):
+        print("types not checked: pyright or node is not here (pip install pyright; apt-get install nodejs)")
+        return 0
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT/'README.md').read_text(encoding='utf-8'), flags=re.S)
+    def errors(lines): # that pyright sees, as it says them
+        with tempfile.TemporaryDirectory() as d:
+            (Path(d)/'script.py').write_text(lines, encoding='utf-8')
+            call = [pyright, '--pythonpath', sys.executable, Path(d)/'script.py']
+            said = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+        return f'{said.stdout}{said.stderr}' if said.returncode else ''
+    if wrong := errors('\n'.join(blocks)): print(f"README.md: its Python does not pass pyright\n{wrong}")
+    elif not errors('from cprl_nb.attacks import APGD\nAPGD(restart=5)'):
+        wrong = "pyright sees nothing wrong with APGD(restart=5): does it find cprl_nb?"
+        print(wrong)
+    else: print("README's Python passes pyright")
+    return bool(wrong)
 
 
 class Page(HTMLParser):
@@ -482,7 +537,7 @@ def undocumented(out, pages):
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'site'))
+    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'types', 'site'))
     parser.add_argument('names', nargs='*')
     parser.add_argument('--flags', default='', help='flags of cells to run that are skipped otherwise, as in slow,gpu')
     parser.add_argument('--threads', default='1', help='of torch, for test: 0 or default for as many as it takes')
@@ -492,6 +547,6 @@ if __name__ == '__main__':
     flags = [f for f in args.flags.split(',') if f]
     threads = 0 if args.threads == 'default' else int(args.threads)
     chores = {'test': lambda: test(args.names, flags, threads), 'run': lambda: run(args.names, flags),
-              'prepare': prepare, 'readme': readme, 'check': check,
+              'prepare': prepare, 'readme': readme, 'check': check, 'types': types,
               'site': lambda: site(args.out, args.names, args.look)}
     sys.exit(chores[args.chore]() > 0)

@@ -51,9 +51,11 @@ class Browser:
     def size(self, width, phone):
         self('Emulation.setDeviceMetricsOverride', width=width, height=900, deviceScaleFactor=1, mobile=phone)
 
-    def open(self, path):
+    def open(self, path): self.goto(path.as_uri())
+
+    def goto(self, url):
         self.events = []
-        self('Page.navigate', url=path.as_uri())
+        self('Page.navigate', url=url)
         while not any(e['method'] == 'Page.loadEventFired' for e in self.events):
             self.events.append(json.loads(self.socket.recv()))
 

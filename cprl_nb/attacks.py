@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['HALVES', 'NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'SEARCH_ON',
            'device_of', 'frozen', 'check_inputs', 'scores', 'as_scorer', 'warn_of_company', 'batch_limit', 'check_eps',
-           'Ball', 'side', 'reflection', 'skip_sigmoid', 'NoGradient', 'gradient', 'Attack', 'checkpoints', 'PGD',
-           'FGSM', 'APGD', 'Stored']
+           'Ball', 'side', 'reflection', 'skip_sigmoid', 'NoGradient', 'Slope', 'gradient', 'Attack', 'checkpoints',
+           'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/10_attacks.ipynb #3e6c2113
 import warnings
@@ -15,10 +15,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pkgutil import resolve_name
-from typing import Callable
+from typing import Callable, NamedTuple
 import torch
 import torch.nn as nn
-from torchvision.transforms.v2 import functional as TF
 from .data import check_seed
 from .soft_rank import regate, with_masks_of
 
@@ -258,12 +257,17 @@ def skip_sigmoid(s:torch.Tensor # scores with a gradient
 class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
+class Slope(NamedTuple):
+    "An objective and where it rises"
+    value:torch.Tensor # (B,)
+    gradient:torch.Tensor # (B, 3, H, W)
+
 def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
              x:torch.Tensor, # images (B, 3, H, W), [0, 1]
              t:torch.Tensor, # targets (B,)
              objective:Callable, # (score, target) -> value to ascend
              vary:Callable=lambda x: x # what happens to the images first
-    ) -> tuple: # value (B,) and gradient (B, 3, H, W)
+    ) -> Slope: # at the images
     "Value and direction of an objective"
     x = x.detach().requires_grad_()
     with torch.enable_grad():
@@ -279,7 +283,7 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
         odd = (~grad.flatten(1).isfinite().all(1)).sum()
         raise NoGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {odd} of {len(x)} images, "
                          "as that of a square root at 0: add a small constant inside it")
-    return value.detach(), grad
+    return Slope(value.detach(), grad)
 
 # %% ../nbs/10_attacks.ipynb #c47f5311
 def _score_unchanged(model, x): # of the unchanged images; refused if the network is no scorer that an attack could mean
@@ -382,7 +386,7 @@ class Attack:
 
 # %% ../nbs/10_attacks.ipynb #6115a057
 def checkpoints(steps:int # of APGD
-    ) -> dict: # step -> steps since the checkpoint before
+    ) -> dict[int, int]: # step -> steps since the checkpoint before
     "When APGD looks back"
     at, window, found = 0, max(int(.22*steps), 1), {}
     while (at := at + window) < steps:
@@ -570,18 +574,17 @@ class PGD(Attack):
         return last, best, best_value, moved
 
 # %% ../nbs/10_attacks.ipynb #f1b91d94
-def FGSM(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
-         **settings # of `PGD`
-    ) -> PGD: # one step to the edge of the ball, from the image itself
-    "Fast gradient sign method (Eq. 1)"
-    return PGD(eps, **dict(steps=1, random_start=False) | settings)
+@dataclass(frozen=True)
+class FGSM(PGD):
+    "Fast gradient sign method (Eq. 1): one step to the edge of the ball, from the image itself"
+    steps:int=1 # gradient steps
+    random_start:bool=False # start anywhere in the ball, or at the image
 
-def APGD(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
-         steps:int=100, # gradient steps
-         **settings # of `PGD`
-    ) -> PGD: # with steps that adapt
-    "Auto-PGD (Croce and Hein 2020), for a score"
-    return PGD(eps, steps, schedule='auto', **settings)
+@dataclass(frozen=True)
+class APGD(PGD):
+    "Auto-PGD (Croce and Hein 2020), for a score: steps that adapt"
+    steps:int=100 # gradient steps
+    schedule:str='auto' # of the step's length: a key of `SCHEDULES`
 
 # %% ../nbs/10_attacks.ipynb #6eca607b
 class _View(nn.Module):
@@ -591,6 +594,7 @@ class _View(nn.Module):
         self.size, self.resize = size, resize
 
     def forward(self, x): # (B, 3, H, W) -> (B, 3, size, size)
+        from torchvision.transforms.v2 import functional as TF  # as long to import as torch; attacks do without
         if min(x.shape[-2:]) != self.resize: x = TF.resize(x, self.resize, antialias=True).clamp(0, 1)
         x = TF.center_crop(x, [self.size]*2)
         return x + ((x*255).round()/255 - x).detach()

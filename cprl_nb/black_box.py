@@ -180,12 +180,10 @@ class NES(BlackBox):
                              "give a larger sigma, or use Square")
 
 # %% ../nbs/12_black_box.ipynb #8ee22f04
-def SPSA(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
-         queries:int=1000, # of `NES`
-         **settings # of `NES`
-    ) -> NES: # whose directions are signs
-    "Simultaneous perturbation (Uesato et al. 2018)"
-    return NES(eps, queries, **dict(directions='rademacher') | settings)
+@dataclass(frozen=True)
+class SPSA(NES):
+    "Simultaneous perturbation (Uesato et al. 2018): `NES` with directions of signs"
+    directions:str='rademacher' # a key of `DIRECTIONS`
 
 # %% ../nbs/12_black_box.ipynb #6649ab86
 def _blocks(shape, n, rng): # (n, 5): side, channel, row, column (counted in sides), sign

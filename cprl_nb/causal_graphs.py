@@ -74,10 +74,10 @@ def node_colour(node:dict): # a node's attributes
 
 # %% ../nbs/01_causal_graphs.ipynb #c4947b95
 def draw_graph(graph:nx.DiGraph, # a causal graph
-               ax=None, # matplotlib axes; a new figure if none are given
+               ax:plt.Axes|None=None, # a new figure if none are given
                title:str='', # title of the axes
-               pos:dict=None # node -> (x, y); Fig. 3's places, or a circle where a node has none there
-    ): # the axes
+               pos:dict|None=None # node -> (x, y); Fig. 3's places, or a circle where a node has none there
+    ) -> plt.Axes: # what was drawn into
     "Grey: unobserved; blue: shifted; thick orange rim: chosen; dotted red: spurious"
     ax = ax or plt.subplots(figsize=(3, 2.2))[1]
     pos = pos or (POSITIONS if set(graph) <= set(POSITIONS) else nx.circular_layout(graph))
@@ -96,7 +96,7 @@ def draw_graph(graph:nx.DiGraph, # a causal graph
 
 # %% ../nbs/01_causal_graphs.ipynb #75e1aa4b
 def path_text(graph:nx.DiGraph, # a causal graph
-              path:list # its nodes, neighbours joined by an edge in either direction
+              path:list[str] # its nodes, neighbours joined by an edge in either direction
     ) -> str: # such as 'X ← C ⇢ Y'
     "A path with its arrows, the spurious ones dashed"
     parts = [str(path[0])]
@@ -107,9 +107,9 @@ def path_text(graph:nx.DiGraph, # a causal graph
 
 # %% ../nbs/01_causal_graphs.ipynb #2cd084c2
 def blockers(graph:nx.DiGraph, # a causal graph
-             path:list, # its nodes
+             path:list[str], # its nodes
              z:set # nodes held fixed
-    ) -> list: # the nodes that block the path, [] if it is open
+    ) -> list[str]: # the nodes that block the path, [] if it is open
     "Where a path is blocked: fixed non-colliders, colliders without a fixed descendant"
     collider = lambda a, v, b: graph.has_edge(a, v) and graph.has_edge(b, v)
     opened = lambda v: bool(({v} | nx.descendants(graph, v)) & z)
@@ -152,7 +152,7 @@ def back_door_set(graph:nx.DiGraph, # a causal graph
                   x:str, # cause
                   y:str, # effect
                   allowed=None # nodes that may be used; all if None
-    ) -> set: # a minimal admissible set, or None if there is none
+    ) -> set[str]|None: # a minimal admissible set, or None if there is none
     "What to sum over in Eq. 3"
     roles(graph, x, y)
     allowed = set(graph) if allowed is None else names_in(graph, allowed)
@@ -163,8 +163,8 @@ def back_door_set(graph:nx.DiGraph, # a causal graph
 class LinearSCM:
     "Variables that are weighted sums of their causes plus noise of their own, mean 0"
     def __init__(self,
-                 weights:dict, # effect -> {cause: weight}
-                 sd:dict=None, # variable -> standard deviation of its own noise; 1 where none is given
+                 weights:dict[str, dict[str, float]], # effect -> {cause: weight}
+                 sd:dict[str, float]|None=None, # variable -> standard deviation of its own noise; 1 where none is given
                  two_valued=()): # variables whose own noise is ±sd with probability ½ each, not normal
         self.weights = weights
         self.graph = nx.DiGraph([(cause, v) for v, causes in weights.items() for cause in causes])
@@ -180,7 +180,7 @@ class LinearSCM:
     def sample(self,
                n:int, # number of units
                seed:int=0, # of the noise
-               do:dict=None # variable -> the value, or n values, it is set to
+               do:dict|None=None # variable -> the value, or n values, it is set to
         ) -> pd.DataFrame: # n rows, a column for each variable, causes before effects
         "Draw n units, some variables set by intervention"
         do, rng, data = do or {}, np.random.default_rng(seed), {}

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 import torch.nn as nn
 from scipy.stats import rankdata
-from .attacks import APGD, PGD, Ball, NoGradient, as_scorer, check_inputs, frozen, scores
+from .attacks import APGD, PGD, Attack, Ball, NoGradient, as_scorer, check_inputs, frozen, scores
 from .metrics import correlations
 
 # %% ../nbs/13_reach.ipynb #fe27443a
 def stability_attacks(eps:float|torch.Tensor=1/255, # radius of the ball, pixel units
                      norm:str='linf', # one of `attacks.NORMS`
                      seed:int=0 # of all that is random
-    ) -> list: # of attacks
+    ) -> list[Attack]: # to lower and to raise scores with
     "The attacks of a stability interval"
     return [APGD(eps, 20, norm=norm, seed=seed), PGD(eps, 10, samples=4, norm=norm, seed=seed)]
 
@@ -35,7 +35,7 @@ class StabilityInterval:
 # %% ../nbs/13_reach.ipynb #d1415110
 def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
               x:torch.Tensor, # images (B, 3, H, W), [0, 1]
-              attacks:list|None=None # what is tried, in both directions; None: `stability_attacks()`
+              attacks:list[Attack]|None=None # what is tried, in both directions; None: `stability_attacks()`
     ) -> StabilityInterval: # of each image
     "The lowest and highest score that any attack reached"
     attacks = stability_attacks() if attacks is None else attacks
@@ -98,7 +98,7 @@ def worst_targets(low, # lowest scores that can be reached (N,)
 @dataclass(frozen=True)
 class SMA:
     "SROCC-MSE attack on a set (Yang et al. 2024): choose the worst scores, then reach them"
-    attacks:tuple=tuple(stability_attacks()) # find how far scores go; all with the same ball
+    attacks:tuple[Attack, ...]=tuple(stability_attacks()) # find how far scores go; all with the same ball
     weight:float=.1 # of the mean squared error against SROCC
     halvings:int=12 # of the way between lowest and highest score
     max_batch:int=32 # images that go through the network together

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 # %% ../nbs/20_scoring.ipynb #59a94561
-from .attacks import FGSM, PGD, NoGradient, device_of, scores
+from .attacks import FGSM, OBJECTIVES, PGD, NoGradient, device_of, scores
 from .data import IQASet, atomic, official_split, read_image, read_split
 from .own_tables import open_set
 from .views import Images, centre_view
@@ -92,7 +92,7 @@ def standard_attacks(eps:float=1., # bound of the table's attacks, 8-bit steps
                      steps:int=10, # of PGD
                      seed:int=0, # of PGD's random starts
                      curve:bool=False # also at the other ε of the curve?
-    ) -> list: # of attacks
+    ) -> list[PGD]: # the weakest first
     "FGSM and PGD, at one ε or at several"
     check_8bit_eps(eps)
     fgsm, pgd = ({*EPS_FGSM, eps}, {*EPS_PGD, eps}) if curve else ({eps}, {eps})
@@ -104,7 +104,7 @@ def _view(cfg, size, resize): # sides of the network's input and before the crop
 
 # %% ../nbs/20_scoring.ipynb #4787db97
 def find_images(paths:list # image files or folders
-    ) -> list: # image files
+    ) -> list[Path]: # image files
     "Files as they are, and for a folder the images in it"
     known = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
@@ -130,11 +130,11 @@ class _Ticking:
     "An attack that moves a progress bar"
     def __init__(self, attack, tick): self.attack, self.tick = attack, tick # tick: takes a number of images
 
-    def aiming(self, objective): return _Ticking(self.attack.aiming(objective), self.tick)
-
-    def __call__(self, model, x, y):
-        try: return self.attack(model, x, y)
-        finally: self.tick(len(x))
+    def aiming(self, objective):
+        def counted(s, t):
+            self.tick(len(s))
+            return OBJECTIVES[objective](s, t)
+        return self.attack.aiming(counted)
 
 def _score_batch(model, x, attacks): # scores, with low and high if there are attacks, and why there is no interval
     if attacks:
@@ -164,15 +164,14 @@ def score_images(paths:list, # image files or folders
     files, (net, cfg, info) = find_images(paths), load_scorer(model, device)
     size, resize, device, rows = *_view(cfg, size, resize), device_of(net), []
     attacks = stability_attacks(eps) if eps else []
-    ticks = 2*len(attacks) or 1  # of an image: each attack goes down and up
-    if eps and device.type == 'cpu': batch_size = min(batch_size, 4)  # a bar that moves, at the same speed
+    passes = sum(2*a.passes_per_call(gradient_cost=1) for a in attacks) or 1  # of an image, at most: down and up
     quiet = len(files) <= batch_size and not eps
     columns = ['score', *['spread']*hasattr(net, 'spread'), *['low', 'high']*bool(eps)]
-    with tqdm(total=ticks*len(files), desc='attacking' if eps else 'scoring', disable=quiet) as bar:
+    with tqdm(total=passes*len(files), desc='attacking' if eps else 'scoring', unit='pass', disable=quiet) as bar:
         attacks = [_Ticking(a, bar.update) for a in attacks]
-        for chunk in (files[i:i + batch_size] for i in range(0, len(files), batch_size)):
+        for i in range(0, len(files), batch_size):
+            chunk = files[i:i + batch_size]
             (views, errors), found = _open_views(chunk, size, resize), {}
-            bar.update(ticks*len(errors) if eps else len(chunk))
             if views:
                 reached, why = _score_batch(net, x := torch.stack([*views.values()]).to(device), attacks)
                 if 'spread' in columns: reached.insert(1, net.spread(x))
@@ -180,6 +179,7 @@ def score_images(paths:list, # image files or folders
                 if why: errors |= {f: f'{f}: no interval: {why}' for f in views}
             rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(columns, found.get(f, ())))
                      for f in chunk]
+            bar.update(passes*(i + len(chunk)) - bar.n)
     return Scores(pd.DataFrame(rows, columns=['path', *columns, 'error']), info)
 
 # %% ../nbs/20_scoring.ipynb #2248ba30
