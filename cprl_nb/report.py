@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['VERDICTS', 'SCHEMA', 'COLUMNS', 'STYLE', 'SCRIPT', 'ATTACK_HEADS', 'CURVE_HEADS', 'PATH_HINT', 'HINT', 'word_of',
-           'check_verdicts', 'report_json', 'worst_pictures', 'difference', 'data_uri', 'short_names', 'html_report']
+           'check_verdicts', 'report_json', 'write_json', 'worst_pictures', 'difference', 'data_uri', 'short_names',
+           'html_report']
 
 # %% ../nbs/18b_report.ipynb #38578667
 import base64, io, json, os
@@ -89,6 +90,12 @@ def report_json(report:Report # of `audit`
         seed=about['seed'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))
+
+# %% ../nbs/18b_report.ipynb #5847cfa4
+def write_json(report:Report, # of `audit`
+               path:str|Path): # of the file
+    "Write a report for a pipeline"
+    write_text(path, json.dumps(report_json(report), indent=1, ensure_ascii=False, allow_nan=False) + '\n')
 
 # %% ../nbs/18b_report.ipynb #69df7e25
 def worst_pictures(report:Report, # of `audit`
