@@ -18,7 +18,6 @@ from pkgutil import resolve_name
 from typing import Callable, NamedTuple
 import torch
 import torch.nn as nn
-from .data import check_seed
 from .soft_rank import regate, with_masks_of
 
 # %% ../nbs/10_attacks.ipynb #80c5c5c0
@@ -311,6 +310,7 @@ class Attack:
 
     def __post_init__(self):
         check_eps(self.eps, self.norm)
+        from cprl_nb.data import check_seed  # here, since it brings pandas and torchvision
         check_seed(self.seed)
         name = self.label() if self.name is None else self.name
         marks = {'predicted': self.target == 'predicted', 'ℓ2': self.norm == 'l2', '8-bit': self.rounded}

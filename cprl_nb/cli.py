@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['BUDGET_NAMES', 'RECIPE_NAMES', 'WEIGHT_NAMES', 'BACKBONE_NAMES', 'ORDER_NAMES', 'SCOPE_NAMES', 'DATA_NAMES',
-           'one_line_errors', 'command', 'cprl_demo', 'cprl_score', 'cprl_app', 'cprl_audit', 'cprl_evaluate',
-           'cprl_study', 'cprl_distort', 'cprl_cache']
+           'one_line_errors', 'underscored', 'command', 'cprl_demo', 'cprl_score', 'cprl_app', 'cprl_audit',
+           'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache']
 
 # %% ../nbs/23_cli.ipynb #cbbde24f
-import inspect, sys
+import argparse, inspect, re, sys
 from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
@@ -24,11 +24,18 @@ def one_line_errors(command:str, # the command's name
     except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
     except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
 
+# %% ../nbs/23_cli.ipynb #c052a975
+def underscored(word:str # of a command line
+    ) -> str: # the same, but for the hyphens inside the name of an option
+    "An option as Python spells its name"
+    return re.sub(r'^--(?!no-)[^=]+', lambda m: '--' + m[0][2:].replace('-', '_'), word)
+
 # %% ../nbs/23_cli.ipynb #91a999f2
 def command(func=None, # the job; its parameters are the options, its name is the command
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"
     if func is None: return partial(command, stopped=stopped)
+    if Path(sys.argv[0]).stem == func.__name__: sys.argv[1:] = map(underscored, sys.argv[1:])
     @wraps(func)
     def run(*args, **kwargs):
         with one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
@@ -148,22 +155,32 @@ def cprl_audit(
     out:Param("folder for the report and the finished rungs; runs/audit-NAME if not given, NAME that of --model",
               str)=None,
     seed:Param("of the images drawn and of the attacks", int)=0,
+    html:Param("write report.html, too: one page to hand on", action=argparse.BooleanOptionalAction)=True,
+    json:Param("write report.json, too", store_true)=False,
+    fail_on:Param("verdicts that end with status 3, e.g. masked,broken", str)=None,
     batch_size:Param("images in a batch", int)=32,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Attack a network up a ladder, and say whether its robustness can be believed"
     from cprl_nb.audit import audit, write_report
+    from cprl_nb.report import check_verdicts, html_report, word_of, worst_pictures, write_json
     from cprl_nb.scoring import audit_images, check_8bit_eps, check_counts, load_scorer
     check_8bit_eps(eps)
     check_counts(batch_size=batch_size)
+    bad = check_verdicts(fail_on) if fail_on is not None else ()
     out = out or 'runs/audit-' + Path(model).resolve().name.replace(':', '-')
     net, cfg, _ = load_scorer(model, device)
     images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale)
     other = load_scorer(surrogate, device).model if surrogate else None
     report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
     write_report(report, out)
+    pictures = worst_pictures(report, net, images, other, batch_size=batch_size) if html else None
+    if html: html_report(report, Path(out)/'report.html', pictures)
+    if json: write_json(report, Path(out)/'report.json')
     print(f'{report.verdict}\n{report.because}')
     for f in report.flags: print(f'- {f.name}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}.')
-    print(f'{out}: report.md, table.csv, images.csv, curve.csv, curve.png, intervals.png')
+    more = ', report.html'*html + ', report.json'*json
+    print(f'{out}: report.md, table.csv, images.csv, curve.csv, curve.png, intervals.png{more}')
+    if word_of(report) in bad: sys.exit(3)
 
 # %% ../nbs/23_cli.ipynb #979f1cbf
 @command
