@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'DATASETS', 'TABLES', 'method_config', 'method_attacks', 'why_not', 'open_databases', 'fill_tables',
-           'paper_figures', 'beside_paper', 'to_latex', 'tables_text']
+           'paper_figures', 'beside_paper', 'to_latex', 'tables_text', 'leaderboard']
 
 # %% ../nbs/21b_tables.ipynb #5e4b7754
 import re, time
@@ -215,3 +215,29 @@ def tables_text(results:pd.DataFrame, # long form, as `fill_tables` gives it
         if latex: parts += [f"% {title}. {'; '.join(each)}.", to_latex(table)]
         else: parts += [f'**{title}.** {"; ".join(each)}.', to_markdown(table)]
     return '\n\n'.join(parts) + '\n'
+
+# %% ../nbs/21b_tables.ipynb #e04b9c35
+def _srocc(t, attack): # of an attack, in the rows of one network; NaN if it is not there
+    found = t[(t.attack == attack) & (t.metric == 'SROCC')].value
+    return found.iloc[0] if len(found) else np.nan
+
+def leaderboard(results:pd.DataFrame, # long form, rows of attacks and of audits
+                command:str # that makes the rows of a network, with {model} and {dataset} in it
+    ) -> pd.DataFrame: # one row a network, the best worst case first
+    "Networks by what is left of their ranking in the worst case"
+    rows = []
+    for (dataset, split, size, model), t in results.groupby(['dataset', 'split', 'size', 'model'], sort=False):
+        plain, audit = t[t.budget.isna()], t[t.budget.notna()]
+        plain, audit = (part[part.n == part.n.max()] for part in (plain, audit))
+        worst = audit[(audit.attack == 'worst case') & (audit.metric == 'SROCC')].iloc[:1]
+        eps = pd.concat([plain, worst]).eps.max()
+        about = dict(data=dataset, split=split, px=int(size), network=model)
+        about |= {k: _srocc(plain, attack) for k, attack in dict(clean='clean', FGSM='FGSM', PGD='PGD').items()}
+        about |= dict(photos=f'{plain.n.max():.0f}' if len(plain) else '', threat=f'ℓ∞, {eps*255:g}/255',
+                      worst=np.nan, interval='', verdict='not audited', audited='')
+        for w in worst.itertuples():
+            about |= dict(worst=w.value, interval=f'{w.low:.2f} to {w.high:.2f}', verdict=w.verdict, audited=f'{w.n:.0f}')
+        rows.append(about | dict(command=command.format(model=model, dataset=dataset)))
+    board = pd.DataFrame(rows).sort_values('worst', ascending=False, kind='stable', ignore_index=True)
+    return board.rename(columns=dict(PGD='PGD-10', threat='threat model', worst='worst case', interval='95 %',
+                                     audited='photos audited'))
