@@ -236,7 +236,8 @@ def leaderboard(results:pd.DataFrame, # long form, rows of attacks and of audits
         about |= dict(photos=f'{plain.n.max():.0f}' if len(plain) else '', threat=f'ℓ∞, {eps*255:g}/255',
                       worst=np.nan, interval='', verdict='not audited', audited='')
         for w in worst.itertuples():
-            about |= dict(worst=w.value, interval=f'{w.low:.2f} to {w.high:.2f}', verdict=w.verdict, audited=f'{w.n:.0f}')
+            about |= dict(worst=w.value, interval=f'{w.low:.2f} to {w.high:.2f}', verdict=w.verdict,
+                          audited=f'{w.n:.0f}')
         rows.append(about | dict(command=command.format(model=model, dataset=dataset)))
     board = pd.DataFrame(rows).sort_values('worst', ascending=False, kind='stable', ignore_index=True)
     return board.rename(columns=dict(PGD='PGD-10', threat='threat model', worst='worst case', interval='95 %',
