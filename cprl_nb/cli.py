@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BUDGET_NAMES', 'RECIPE_NAMES', 'WEIGHT_NAMES', 'BACKBONE_NAMES', 'ORDER_NAMES', 'SCOPE_NAMES', 'DATA_NAMES',
            'one_line_errors', 'underscored', 'command', 'cprl_demo', 'cprl_score', 'cprl_app', 'cprl_audit',
-           'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache']
+           'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache', 'cprl_train', 'cprl_pretrain', 'cprl_tables']
 
 # %% ../nbs/23_cli.ipynb #cbbde24f
 import argparse, inspect, re, sys
@@ -48,7 +48,7 @@ def command(func=None, # the job; its parameters are the options, its name is th
 # %% ../nbs/23_cli.ipynb #a38bec5f
 BUDGET_NAMES, RECIPE_NAMES = ['quick', 'standard', 'full'], ['small', 'cpu', 'gpu']
 WEIGHT_NAMES = ['auto', 'imagenet', 'none']
-BACKBONE_NAMES = ['resnet10', 'resnet18', 'resnet34', 'resnet50', 'lite0']
+BACKBONE_NAMES = ['resnet10', 'resnet18', 'resnet34', 'resnet50', 'lite0', 'vgg16']
 ORDER_NAMES, SCOPE_NAMES = ['descending', 'ascending', 'argsort'], ['position', 'mean', 'magnitude']
 DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq', 'biq2021', 'agiqa3k']
 
@@ -249,3 +249,113 @@ def cprl_cache(
     "Show how much room decoded images take in the cache folder, or remove them"
     from cprl_nb.views import cache_room
     print(cache_room(clear))
+
+# %% ../nbs/23_cli.ipynb #9405bce9
+def _settings(pairs): # "name=value" as a person types them -> {name: value}; values as in TOML, or else strings
+    try: import tomllib
+    except ModuleNotFoundError: import tomli as tomllib  # Python 3.10
+    found = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition('=')
+        if not equals: raise ValueError(f"--set {pair}: expected name=value, such as --set smooth=gelu")
+        try: found[name] = tomllib.loads(f'v = {value}')['v']
+        except ValueError: found[name] = None if value == 'none' else value
+    return found
+
+def _with_settings(cfg, settings): # those that are not None; the string "none" is None
+    from dataclasses import replace
+    return replace(cfg, **{k: None if v == 'none' else v for k, v in settings.items()})
+
+# %% ../nbs/23_cli.ipynb #b9e9b605
+@command(stopped='interrupted; the same command with --resume goes on')
+def cprl_train(
+    model:Param("network: plain, cprl, nima, dbcnn, lwta, denoise, sat, kwta, timm; the TOML file's, or cprl",
+                str, opt=False, nargs='?')=None,
+    data:Param(f"what to train on: embedded, a database ({', '.join(DATA_NAMES)}), or a .csv file", str)='embedded',
+    root:Param("folder of the database, or of the CSV's images", str)=None,
+    scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
+                "inferred and printed if not given", str)=None,
+    split:Param("a saved split.csv, or official (KonIQ-10k), instead of the seed's", str)=None,
+    out:Param("folder for the run; runs/NETWORK if not given", str)=None,
+    toml:Param("TOML file with settings; what is given here goes first", str)=None,
+    set:Param("further settings as name=value, e.g. adv_steps=2 smooth=gelu", str, nargs='*')=None,
+    backbone:Param(f"{', '.join(BACKBONE_NAMES)}, or with timm a name of timm's", str)=None,
+    weights:Param("imagenet, a safetensors file, or none", str)=None,
+    size:Param("side of the network's input, px", int)=None,
+    epochs:Param("passes over the training images", int)=None,
+    batch_size:Param("images in a batch", int)=None,
+    lr:Param("AdamW's learning rate at its peak", float)=None,
+    seed:Param("of split, crops, order and weights", int)=None,
+    resume:Param("go on with an unfinished run of the same settings", store_true)=False,
+    dry_run:Param("print what would be done, sizes, memory and an estimate of the time, and stop", store_true)=False,
+    device:Param("torch device; auto: CUDA where there is one", str)=None):
+    "Train one network on one set, and leave a run that the other commands take"
+    own = dict(model=model, backbone=backbone, weights=weights, size=size, epochs=epochs, batch_size=batch_size, lr=lr,
+               seed=seed, device=device)
+    settings = {k: v for k, v in own.items() if v is not None} | _settings(set)
+    from cprl_nb import training
+    from cprl_nb.data import split_by_scene
+    from cprl_nb.databases import open_set
+    from cprl_nb.demo import peak_memory
+    from cprl_nb.scoring import open_split
+    cfg = _with_settings(training.Config.from_toml(toml) if toml else training.Config(), settings)
+    images, out = open_set(data, root, scale), Path(out or f'runs/{cfg.model}')
+    images = open_split(images, split) if split else split_by_scene(images, cfg.seed)
+    if dry_run:
+        said = training.dry_run(images, cfg)
+        print(images.describe(), cfg, *(f'{k}: {v:,}' if isinstance(v, int) else f'{k}: {v}' for k, v in said.items()),
+              f'folder: {out}{peak_memory()}; nothing was written', sep='\n')
+        return
+    training.fit(images, cfg, out, resume)
+    import pandas as pd
+    print(pd.read_csv(out/'metrics.csv').round(4).to_string(index=False))
+    print(f'{out}: the epoch with the best validation SROCC is kept; cprl_evaluate --model {out} tests it')
+
+# %% ../nbs/23_cli.ipynb #2b819128
+@command(stopped='interrupted; the same command with --resume goes on')
+def cprl_pretrain(
+    folder:Param("photographs, two or more", str),
+    out:Param("folder for weights and card", str)='runs/scnn',
+    classes:Param("which distortions at which levels: 15 or the 39 published ones", str,
+                  choices=['small', 'published'])='small',
+    size:Param("side of the network's input, px", int)=112,
+    resize:Param("length of the shorter side before the crop, px", int)=128,
+    epochs:Param("passes over every photo in every class", int)=10,
+    batch_size:Param("images in a batch", int)=32,
+    lr:Param("learning rate of the first epoch; the last has a thousandth of it", float)=.1,
+    seed:Param("of weights, crops, noise and of the photos held out", int)=0,
+    resume:Param("go on in a folder of the same settings", store_true)=False,
+    device:Param("torch device; auto: CUDA where there is one", str)='auto'):
+    "Train an S-CNN, a stream of DBCNN, to name distortions of photographs"
+    settings = dict(locals())
+    from cprl_nb.pretraining import pretrain
+    pretrain(**settings)
+    print(f'{out}: scnn.safetensors, its card scnn.json, metrics.csv')
+
+# %% ../nbs/23_cli.ipynb #bffd5d83
+@command(stopped='interrupted; the same command goes on')
+def cprl_tables(
+    data:Param("databases, each as NAME=FOLDER, sets of your own as NAME=FILE.csv, or embedded", str, opt=False,
+               nargs='*')=None,
+    methods:Param("ids of methods, separated by commas; the seven of the paper if not given", str)=None,
+    recipe:Param("backbone, size and length of training", str, choices=RECIPE_NAMES)='cpu',
+    seed:Param("of the first split, and of crops and weights", int)=0,
+    splits:Param("how many splits", int)=1,
+    budget:Param("also audit n of the test images, with this budget", str, choices=BUDGET_NAMES)=None,
+    n:Param("with --budget: test images, drawn by the seed", int)=64,
+    out:Param("folder for the runs", str)='runs/tables',
+    csv:Param("table that the results are added to; tables.csv in `out` if not given", str)=None,
+    scnn:Param("DBCNN: weights of a trained S-CNN, a safetensors file", str)=None,
+    set:Param("settings for all methods as name=value, e.g. epochs=2", str, nargs='*')=None,
+    show:Param("print the tables of the CSV file, and stop", store_true)=False):
+    "Fill and print Tables 1, 2 and 4 of the paper"
+    from cprl_nb.data import write_text
+    from cprl_nb.study import AUDIT_COLUMNS, read_results
+    from cprl_nb.tables import fill_tables, tables_text
+    csv = Path(csv or Path(out)/'tables.csv')
+    if not show:
+        rows = fill_tables(data or [], methods, recipe, seed, splits, budget, n, out, csv, scnn, **_settings(set))
+    elif csv.exists(): rows = read_results(csv, AUDIT_COLUMNS)
+    else: raise FileNotFoundError(f"{csv}: no such table; run cprl_tables without --show first")
+    for suffix, latex in (('.md', False), ('.tex', True)): write_text(csv.with_suffix(suffix), tables_text(rows, latex))
+    print(f'{tables_text(rows)}\n{csv}, {csv.with_suffix(".md").name}, {csv.with_suffix(".tex").name}')
