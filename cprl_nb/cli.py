@@ -76,7 +76,7 @@ def cprl_demo(
     order:Param("CPRL: which channel has rank 0", str, choices=ORDER_NAMES)=None,
     scope:Param("CPRL: what is ranked", str, choices=SCOPE_NAMES)=None,
     layers:Param("CPRL: blocks with a channel activation: all, last, or names such as layer3,layer4.1", str)=None,
-    split:Param("a saved split.csv, or official (KonIQ-10k), instead of the seed's", str)=None,
+    split:Param("a saved split.csv, or official (KonIQ-10k, BIQ2021), instead of the seed's", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
     device:Param("torch device; auto: CUDA where there is one", str)=None):

@@ -638,8 +638,8 @@ def near_duplicates(data:IQASet, # images with scores
 
 # %% ../nbs/04_data.ipynb #73e5fcc7
 def join_scenes(data:IQASet, # images with scores
-                pairs:pd.DataFrame|None=None, # what `near_duplicates` gives; None: that with 10 bits
-                ) -> IQASet: # the same images; joined scenes have the name of the first
+                pairs:pd.DataFrame|None=None # what `near_duplicates` gives; None: that with 10 bits
+    ) -> IQASet: # the same images; joined scenes have the name of the first
     "Make one scene of images that look alike"
     pairs, scene = near_duplicates(data) if pairs is None else pairs, data.table.scene
     code, names = pd.factorize(scene)
