@@ -39,7 +39,7 @@ def one_line_errors(command:str, # the command's name
         if not _memory_is_out(e): raise
         sys.exit(f"{command}: out of memory; smaller batches (--batch_size) or smaller images need less")
 
-# %% ../nbs/23_cli.ipynb #0a801601
+# %% ../nbs/23_cli.ipynb #3d384ef9
 @contextmanager
 def plain_terminal(command:str): # the command's name
     "Print what can be printed, and this package's warnings in one line"
@@ -49,6 +49,7 @@ def plain_terminal(command:str): # the command's name
         if category is UserWarning and Path(filename).is_relative_to(Path(package).parent):
             print(f"{command}: {_as_options(message)}", file=sys.stderr)
     with warnings.catch_warnings():
+        warnings.simplefilter('default', UserWarning)
         warnings.showwarning = show
         yield
 

@@ -76,8 +76,8 @@ def load_scorer(name:str|Path, # folder of a run, or "module:function"
     make = _imported(name, module, function)
     try: model = make()
     except Exception as e:
-        raise ValueError(f"{name}: {function}() failed ({type(e).__name__}: {e}); expected a function without parameters "
-                         "that returns a network") from e
+        raise ValueError(f"{name}: {function}() failed ({type(e).__name__}: {e}); expected a function "
+                         "without parameters that returns a network") from e
     try: model = as_scorer(model)
     except ValueError as e: raise ValueError(f"{name}: {function}() returned something else ({e})") from None
     model = model.to(pick_device(device))
@@ -104,7 +104,7 @@ def standard_attacks(eps:float=1., # bound of the table's attacks, 8-bit steps
     fgsm, pgd = ({*EPS_FGSM, eps}, {*EPS_PGD, eps}) if curve else ({eps}, {eps})
     return [FGSM(e/255) for e in sorted(fgsm)] + [PGD(e/255, steps, seed=seed) for e in sorted(pgd)]
 
-# %% ../nbs/20_scoring.ipynb #3e8df366
+# %% ../nbs/20_scoring.ipynb #30e56fa3
 def resize_for(size:int|None, # side of the network's input that was asked for, px; None: the usual one
                resize:int # usual shorter side before the crop, px
     ) -> int: # shorter side before the crop, px, that a larger input needs
@@ -126,8 +126,8 @@ def find_images(paths:list, # image files or folders
     for p in map(Path, paths):
         inside, left = images_in(p, recursive) if p.is_dir() else ([p], '')
         if not inside:
-            raise ValueError(f"{p}: no images in this folder; expected files such as .jpg or .png ({left or 'it is empty'})")
-        if left: warnings.warn(left + (' (recursive looks into them)' if 'sub-folder' in left else ''))
+            raise ValueError(f"{p}: no images in this folder; expected files such as .jpg or .png; {left}".rstrip('; '))
+        if left: warnings.warn(left + ' (recursive=True looks into it)'*('sub-folder' in left))
         found += inside
     return list(dict.fromkeys(found))
 
@@ -216,7 +216,7 @@ def audit_images(model:str, # folder of a run, or "module:function"
     check_seed(seed)
     made_from = read_config(model)[1]['dataset'] if cfg else 'embedded'
     if data is None and made_from not in ('embedded', *READERS):
-        raise ValueError(f"{model}: learned from a set of your own, {made_from!r}, and does not know where that is now; "
+        raise ValueError(f"{model}: learned from a set of your own, {made_from!r}, and does not know where that is; "
                          "give --data the CSV file that it was made from (data=, in Python)")
     images = open_set(data or made_from, root, scale, partial)
     if split or cfg: images = open_split(images, split or Path(model)/'split.csv').part('test')
