@@ -54,7 +54,7 @@ def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
     "Refuse images or scores of another type, or outside their range"
     for what, v in (('images', x), ('scores', y)):
         if not torch.is_tensor(v):
-            raise ValueError(f"{what} of type {type(v).__name__}: expected a tensor, such as torch.tensor({what}).float()")
+            raise ValueError(f"{what} of type {type(v).__name__}: expected a tensor, such as torch.as_tensor({what})")
     if not x.is_floating_point():
         raise ValueError(f"images of type {x.dtype}: expected floating point in [0, 1], such as x.float()/255")
     if x.ndim != 4 or not x.numel():
@@ -82,7 +82,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
                          f"{(~s.isfinite()).sum()} of {len(x)} images; look for a division or logarithm at 0")
     return s
 
-# %% ../nbs/10_attacks.ipynb #8a6e4719
+# %% ../nbs/10_attacks.ipynb #780bc446
 class _InOwnType(nn.Module):
     "A network or a function, given images in the type that it computes in"
     def __init__(self, model, dtype): # dtype: None: as they are
@@ -95,7 +95,7 @@ def _type_of(model): # of its first parameter or buffer that has one of the usua
     usual = torch.float32, torch.float64, *HALVES
     return next((t.dtype for t in chain(model.parameters(), model.buffers()) if t.dtype in usual), None)
 
-# %% ../nbs/10_attacks.ipynb #4e986daa
+# %% ../nbs/10_attacks.ipynb #c879b585
 def as_scorer(model, # a network, an exported program, or a function: (B, 3, H, W) -> (B,)
               dtype:torch.dtype=torch.float32 # of the images that it will be given
     ) -> nn.Module: # the network itself where it can be used as it is
@@ -113,7 +113,7 @@ def as_scorer(model, # a network, an exported program, or a function: (B, 3, H, 
     name = getattr(model, '__name__', type(model).__name__).replace('<lambda>', 'function')
     return type(name, (_InOwnType,), {})(model, own)
 
-# %% ../nbs/10_attacks.ipynb #3c7b8ba8
+# %% ../nbs/10_attacks.ipynb #39e90c90
 @torch.no_grad()
 def warn_of_company(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
                     x:torch.Tensor, # images (B, 3, H, W), [0, 1]
@@ -122,8 +122,9 @@ def warn_of_company(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
     if len(x) < 2: return
     with torch.random.fork_rng(): alone, again = (scores(model, x[:1])[0] for _ in range(2))
     if alone != again or (alone - s[0]).abs() <= (.02 if alone.dtype in HALVES else 1e-4): return
-    warnings.warn(f"{type(model).__name__}: the score of an image depends on the others of its batch (the first image "
-                  f"alone {alone:.4f}, in company {s[0]:.4f}): results change with the batches. Is it in evaluation mode?")
+    warnings.warn(f"{type(model).__name__}: the score of an image depends on the others of its batch (the first "
+                  f"image alone {alone:.4f}, in company {s[0]:.4f}), so results change with the batches; "
+                  "is it in evaluation mode?")
 
 # %% ../nbs/10_attacks.ipynb #7da35b4f
 def batch_limit(x:torch.Tensor, # images (B, 3, H, W)

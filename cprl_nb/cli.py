@@ -4,25 +4,55 @@
 
 # %% auto #0
 __all__ = ['BUDGET_NAMES', 'RECIPE_NAMES', 'WEIGHT_NAMES', 'BACKBONE_NAMES', 'ORDER_NAMES', 'SCOPE_NAMES', 'DATA_NAMES',
-           'one_line_errors', 'underscored', 'command', 'cprl_demo', 'cprl_score', 'cprl_app', 'cprl_audit',
-           'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache', 'cprl_train', 'cprl_pretrain', 'cprl_tables']
+           'one_line_errors', 'plain_terminal', 'underscored', 'command', 'cprl_demo', 'cprl_score', 'cprl_app',
+           'cprl_audit', 'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache', 'cprl_train', 'cprl_pretrain',
+           'cprl_tables']
 
 # %% ../nbs/23_cli.ipynb #cbbde24f
-import argparse, inspect, re, sys
-from contextlib import contextmanager
+import argparse, inspect, os, re, sys, warnings
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
-from . import __version__
+from . import __file__ as package, __version__
 
 # %% ../nbs/23_cli.ipynb #bfca931c
+def _as_options(message): # in one line, with options in place of Python's arguments
+    message = re.sub(r"say (\w+)='…'", r"in the file, call that column \1", ' '.join(str(message).split()))
+    return re.sub(r'\b(\w+)=True\b', r'--\1', message)
+
+def _memory_is_out(e): # which torch says in two ways
+    return isinstance(e, MemoryError) or 'out of memory' in str(e).lower() or "can't allocate memory" in str(e)
+
 @contextmanager
 def one_line_errors(command:str, # the command's name
                     stopped:str='interrupted'): # what is said after Ctrl-C, where the job itself says nothing
     "Turn errors about input into one line on standard error"
-    try: yield
-    except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
+    try:
+        try: yield
+        finally: sys.stdout.flush()
+    except BrokenPipeError:
+        with suppress(OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (ValueError, OSError) as e: sys.exit(f"{command}: {_as_options(e)}")
     except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
+    except (MemoryError, RuntimeError) as e:
+        if not _memory_is_out(e): raise
+        sys.exit(f"{command}: out of memory; smaller batches (--batch_size) or smaller images need less")
+
+# %% ../nbs/23_cli.ipynb #3d384ef9
+@contextmanager
+def plain_terminal(command:str): # the command's name
+    "Print what can be printed, and this package's warnings in one line"
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError): stream.reconfigure(errors='backslashreplace')
+    def show(message, category, filename, *args):
+        if category is UserWarning and Path(filename).is_relative_to(Path(package).parent):
+            print(f"{command}: {_as_options(message)}", file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.simplefilter('default', UserWarning)
+        warnings.showwarning = show
+        yield
 
 # %% ../nbs/23_cli.ipynb #c052a975
 def underscored(word:str # of a command line
@@ -38,7 +68,7 @@ def command(func=None, # the job; its parameters are the options, its name is th
     if Path(sys.argv[0]).stem == func.__name__: sys.argv[1:] = map(underscored, sys.argv[1:])
     @wraps(func)
     def run(*args, **kwargs):
-        with one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
+        with plain_terminal(func.__name__), one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
     version = Param("print the version and stop", action='version', version=f'cprl_nb {__version__}')
     extra = inspect.Parameter('version', inspect.Parameter.KEYWORD_ONLY, annotation=version)
     signature = inspect.signature(func)
@@ -66,8 +96,10 @@ def cprl_demo(
     seed:Param("of split, crops, weights and attacks", int)=0,
     quick:Param("the table's attacks only, without the curve", store_true)=False,
     resume:Param("go on in the folder of an interrupted demo, given by --out", store_true)=False,
+    partial:Param("go on without images that have a score but are not there", store_true)=False,
     backbone:Param(f"{', '.join(BACKBONE_NAMES)}; the recipe's if not given", str)=None,
     size:Param("side of the network's input, px", int)=None,
+    resize:Param("length of the shorter side before the crop, px; follows a large --size", int)=None,
     epochs:Param("passes over the training images", int)=None,
     patience:Param("stop after so many epochs without a better validation SROCC", int)=None,
     batch_size:Param("images in a batch", int)=None,
@@ -107,15 +139,17 @@ def cprl_score(
     batch_size:Param("images in a batch", int)=16,
     size:Param("side of the network's input, px; the run's, or 224", int)=None,
     resize:Param("length of the shorter side before the crop, px; the run's, or 256", int)=None,
+    recursive:Param("also the images in the folders inside a folder", store_true)=False,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Score images with a network: 0 is bad, 1 is good"
-    from cprl_nb.data import atomic
+    from cprl_nb.data import check_output, write_csv
     from cprl_nb.reach import stability_attacks
     from cprl_nb.scoring import check_8bit_eps, score_images
     check_8bit_eps(eps)
-    table, info = score_images(images, model, batch_size, device, eps/255 if interval else None, size, resize)
-    if csv:
-        with atomic(csv) as p: table.to_csv(p, index=False)
+    if csv: check_output(csv)
+    eps_px = eps/255 if interval else None
+    table, info = score_images(images, model, batch_size, device, eps_px, size, resize, recursive)
+    if csv: write_csv(table, csv)
     good, bad = table[table.error.isna()], table[table.error.notna()]
     if len(good):
         if not csv: print(good.drop(columns='error').to_string(index=False, float_format='{:.4f}'.format))
@@ -145,6 +179,7 @@ def cprl_audit(
     root:Param("folder of the database, or of the CSV's images", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
+    partial:Param("go on without images that have a score but are not there", store_true)=False,
     split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
     eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
     budget:Param("how much is tried", str, choices=BUDGET_NAMES)='quick',
@@ -162,6 +197,7 @@ def cprl_audit(
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Attack a network up a ladder, and say whether its robustness can be believed"
     from cprl_nb.audit import audit, write_report
+    from cprl_nb.data import locked
     from cprl_nb.report import check_verdicts, html_report, word_of, worst_pictures, write_json
     from cprl_nb.scoring import audit_images, check_8bit_eps, check_counts, load_scorer
     check_8bit_eps(eps)
@@ -169,13 +205,14 @@ def cprl_audit(
     bad = check_verdicts(fail_on) if fail_on is not None else ()
     out = out or 'runs/audit-' + Path(model).resolve().name.replace(':', '-')
     net, cfg, _ = load_scorer(model, device)
-    images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale)
+    images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale, partial)
     other = load_scorer(surrogate, device).model if surrogate else None
-    report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
-    write_report(report, out)
-    pictures = worst_pictures(report, net, images, other, batch_size=batch_size) if html else None
-    if html: html_report(report, Path(out)/'report.html', pictures)
-    if json: write_json(report, Path(out)/'report.json')
+    with locked(out):
+        report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
+        write_report(report, out)
+        pictures = worst_pictures(report, net, images, other, batch_size=batch_size) if html else None
+        if html: html_report(report, Path(out)/'report.html', pictures)
+        if json: write_json(report, Path(out)/'report.json')
     print(f'{report.verdict}\n{report.because}')
     for f in report.flags: print(f'- {f.name}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}.')
     more = ', report.html'*html + ', report.json'*json
@@ -191,6 +228,7 @@ def cprl_evaluate(
     root:Param("folder of the database, or of the CSV's images", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
+    partial:Param("go on without images that have a score but are not there", store_true)=False,
     split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
     eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
     steps:Param("steps of PGD", int)=10,

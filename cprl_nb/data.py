@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 try: import fcntl  # not on Windows
 except ImportError: fcntl = None
 
-# %% ../nbs/04_data.ipynb #9a06537e
+# %% ../nbs/04_data.ipynb #22321df2
 def _own_stream(path): # the number of the standard stream that a path is, or None
     for stream, fd in ((sys.stdout, 1), (sys.stderr, 2)):
         with suppress(OSError):
@@ -44,7 +44,7 @@ def _pour(part, path): # the content of one file into what cannot be replaced
     with open(part, 'rb') as f, open(to, 'wb' if path.is_file() and fd is None else 'ab') as out:
         shutil.copyfileobj(f, out)
 
-# %% ../nbs/04_data.ipynb #9dd302e4
+# %% ../nbs/04_data.ipynb #e50b666f
 def _goes_through(path): # is it a pipe or a device, or our own standard output?
     return path.exists() and (not path.is_file() or _own_stream(path) is not None)
 
@@ -84,7 +84,7 @@ def atomic(path:str|Path): # where the file shall be; its folder is made
             _pour(part, target)
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/04_data.ipynb #ae055f56
+# %% ../nbs/04_data.ipynb #149e7a58
 def write_text(path:str|Path, # file to write
                text:str): # its content
     "Write a text file atomically"
@@ -95,7 +95,7 @@ def write_csv(table:pd.DataFrame, # any; its index is left out
     "Write a table atomically"
     with atomic(path) as p: table.to_csv(p, index=False, errors='backslashreplace')
 
-# %% ../nbs/04_data.ipynb #a65173b4
+# %% ../nbs/04_data.ipynb #676d7173
 @contextmanager
 def locked(folder:str|Path): # is made
     "Nobody else may lock the folder meanwhile; if nothing is written, no folder is left behind"
@@ -103,17 +103,22 @@ def locked(folder:str|Path): # is made
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        if fcntl: fd = os.open(folder, os.O_RDONLY)
-        try: fcntl and fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another process is writing to it; wait until that ends, "
-                             "or give another folder") from None
-        except OSError: pass  # a file system without locks
+        if fcntl: fd = _flock(folder)
         yield folder
     finally:
         if made:
             with suppress(OSError): folder.rmdir()  # if it is empty
         if fd is not None: os.close(fd)
+
+def _flock(folder): # the open folder, locked until it is closed
+    fd = os.open(folder, os.O_RDONLY)
+    try: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise ValueError(f"{folder}: another process is writing to it; wait until that ends, "
+                         "or give another folder") from None
+    except OSError: pass  # a file system without locks
+    return fd
 
 # %% ../nbs/04_data.ipynb #f61a87af
 def cache_dir() -> Path: # $CPRL_NB_CACHE, or cprl_nb in the user's cache folder
@@ -147,7 +152,7 @@ def _flat(im): # without alpha and palette
 
 def _upright(im): return ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im
 
-# %% ../nbs/04_data.ipynb #b777adf9
+# %% ../nbs/04_data.ipynb #5cf418cf
 _PLUGINS = {'.heic': 'pillow-heif', '.heif': 'pillow-heif', '.hif': 'pillow-heif', '.jxl': 'pillow-jxl-plugin',
             '.avif': 'pillow-avif-plugin'}
 _NO_PHOTOS = {'BUFR', 'EPS', 'FLI', 'GRIB', 'HDF5', 'IPTC', 'MPEG', 'WMF'}  # stubs without a decoder, and films
@@ -170,7 +175,7 @@ def check_file(path:Path, # that shall be read
     if path.is_symlink(): raise FileNotFoundError(f"{path}: a link to {os.readlink(path)}, which is not there")
     raise FileNotFoundError(f"{path}: {absent}")
 
-# %% ../nbs/04_data.ipynb #136abf70
+# %% ../nbs/04_data.ipynb #42103792
 _STARTS = {b'\x89PNG': 'PNG', b'\xff\xd8\xff': 'JPEG', b'GIF8': 'GIF', b'BM': 'BMP', b'II*\0': 'TIFF', b'MM\0*': 'TIFF',
            b'II+\0': 'TIFF', b'MM\0+': 'TIFF'}
 
@@ -185,7 +190,7 @@ def _unidentified(path): # why Pillow does not know the kind of a file, by its f
         return f'a {kind} that Pillow cannot identify: its header is damaged, or it is of a rare kind'
     return '{} photos need a plugin that Pillow can identify them with: pip install {}'.format(*needs)
 
-# %% ../nbs/04_data.ipynb #b5f59c4e
+# %% ../nbs/04_data.ipynb #94f6a582
 class _Refused(ValueError): "Readable, but not to be trusted or not meant"
 
 @contextmanager
@@ -209,7 +214,7 @@ def _is_rare(path, e): # does an error of Pillow's say that a file is unusual ra
     with open(path, 'rb') as f: head = f.read(31)
     return head[:2] == b'BM' and head[30] in (1, 2) and 'not enough' in str(e)  # a run-length BMP may end early
 
-# %% ../nbs/04_data.ipynb #74e6f68d
+# %% ../nbs/04_data.ipynb #840bbac3
 def _check_header(path, im): # refuse what would be decoded to far more than a file of that length can mean
     (w, h), length = im.size, path.stat().st_size
     if w*h > 50e6 and w*h > 200*length:
@@ -252,7 +257,7 @@ def image_size(path:str|Path # image file
         _check_header(path, im)
         return im.size
 
-# %% ../nbs/04_data.ipynb #25381b7f
+# %% ../nbs/04_data.ipynb #53d2bd54
 def plural(n:int, what:str) -> str: # e.g. "1 scene", "2,000 scenes"
     "A number of things"
     return f"{n:,} {what}{'' if n == 1 else 's'}"
@@ -268,7 +273,7 @@ def _kind_left_out(p): # the group in which it is counted
     plugin = _PLUGINS.get(p.suffix.lower())
     return (p.suffix.lower() or 'without an ending') + (f' (pip install {plugin})' if plugin else '')
 
-# %% ../nbs/04_data.ipynb #f8d0cb7d
+# %% ../nbs/04_data.ipynb #c2502b85
 def images_in(folder:str|Path, # to look into
               recursive:bool=False # also into the folders inside? Links to folders are not followed
     ) -> tuple: # (image files in order, what was left out: a sentence, or '')
@@ -353,7 +358,7 @@ def _names(path, cells): # column names; a column without one is called by its p
     if twice: raise ValueError(f"{path}: two columns are called {twice[0]!r}; expected a name for each")
     return names
 
-# %% ../nbs/04_data.ipynb #d570d8c6
+# %% ../nbs/04_data.ipynb #e2b218ae
 def check_seed(seed:int): # of what is random
     "Refuse a seed that some generator does not take"
     if not isinstance(seed, Integral) or not 0 <= seed < 2**32:

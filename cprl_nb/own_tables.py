@@ -7,6 +7,7 @@ __all__ = ['infer_scale', 'from_counts', 'from_votes', 'suits_scale', 'folder_cs
 
 # %% ../nbs/06b_own_tables.ipynb #ae3833d6
 import hashlib, io, os, re
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -132,6 +133,8 @@ def _opinions(csv, t, cols, scale): # per image: its row in t, raw, and std, vot
     return t, pd.DataFrame(dict(raw=raw)), scale, said
 
 # %% ../nbs/06b_own_tables.ipynb #d9bdfbfa
+_NO_NAMES = 'table', 'scores', 'labels', 'mos', 'data', 'index'  # of CSV files whose folder says more
+
 def folder_csv(csv:str|Path, # the file with names and scores
                root:str|Path|None=None, # folder of the images; None: that of the CSV
                image:str|None=None, # column of image names; None: guessed, as for the others
@@ -163,10 +166,13 @@ def folder_csv(csv:str|Path, # the file with names and scores
     extra = sorted({os.path.abspath(p) for p in images_below(root)} - set(rows['path']))
     unscored = f"; {len(extra)} images in the folder have no score: {', '.join(map(os.path.basename, extra[:10]))}"
     note = f"{csv.name}: {how}; {guessed}; {scaled}{scenes}" + (unscored + ' …'*(len(extra) > 10) if extra else '')
-    name = name or csv.name.removesuffix('.gz').rpartition('.')[0]
-    data = make_set(name, rows, cols['score'] or 'mean vote', scale, csv, note, partial)
+    stem = csv.name.removesuffix('.gz').rpartition('.')[0]
+    name = name or (csv.resolve().parent.name if stem in _NO_NAMES else stem)
+    measure = t['proxy'].iloc[0] if 'proxy' in t else None  # as `cprl_distort` writes it
+    score = f'{measure} (proxy)' if measure else cols['score'] or 'mean vote'
+    data = make_set(name, rows, score, scale, csv, note, partial)
     print(data.note)
-    return data
+    return replace(data, proxy=bool(measure))
 
 # %% ../nbs/06b_own_tables.ipynb #cca340cc
 def _own_rows(csv, root, t, cols): # path, scene, and distortion and level if there are columns for them; and a note
@@ -237,14 +243,15 @@ def from_dataset(rows, # datasets.Dataset, or what has `column_names` and gives 
 # %% ../nbs/06b_own_tables.ipynb #4840f53d
 def open_set(data:str|Path='embedded', # "embedded", a key of `READERS`, or a .csv file (also .csv.gz)
              root:str|Path|None=None, # folder of the database, or of the CSV's images
-             scale:str|tuple|None=None # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
+             scale:str|tuple|None=None, # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
+             partial:bool=False # go on without images that are not there?
     ) -> IQASet: # images with scores
     "A set by its name"
     if str(data).lower().removesuffix('.gz').endswith('.csv'):
         try: scale = tuple(map(float, scale.split(','))) if isinstance(scale, str) else scale
         except ValueError:
             raise ValueError(f"scale = {scale!r}: expected the worst and the best possible score, e.g. 1,5") from None
-        return folder_csv(data, root, scale=scale)
+        return folder_csv(data, root, scale=scale, partial=partial)
     if scale is not None:
         raise ValueError(f"scale = {scale!r}: the scale of {data} is known; it can be given for a .csv file")
     if str(data) == 'embedded': return embedded()
@@ -255,6 +262,6 @@ def open_set(data:str|Path='embedded', # "embedded", a key of `READERS`, or a .c
         db = DATABASES.get(data)
         which = f'the folder of {db.title}, as downloaded from {db.url}' if db else 'the folder that its reader reads'
         raise ValueError(f"data = {data!r} needs root: {which}")
-    found = READERS[data](root)
+    found = READERS[data](root, partial=True) if partial else READERS[data](root)
     if found.note: print(f'{data}: {found.note}')
     return found

@@ -569,7 +569,7 @@ def _begin(run, players, data, resume): # -> the epochs so far
     write_split(data, run/'split.csv')
     return []
 
-# %% ../nbs/14_training.ipynb #d1953850
+# %% ../nbs/14_training.ipynb #cf921b38
 def training_parts(data:IQASet, # images with scores and a split
                    cfg:Config # `batch_size`, `size`, `crop`
     ) -> tuple: # training images, validation images (None if there are none)
@@ -579,7 +579,7 @@ def training_parts(data:IQASet, # images with scores and a split
         raise ValueError(f"{data.name}: {plural(len(train), 'image')} to train on; expected at least 2 "
                          f"(the set: {data.describe()})")
     if min(cfg.batch_size, len(train)) == 1 and side <= 32:
-        raise ValueError(f"batch_size = {cfg.batch_size}: with views of {side} px, expected at least 2 images in a batch")
+        raise ValueError(f"batch_size = {cfg.batch_size}: with views of {side} px, expected at least 2 images a batch")
     return train, data.part('val') if (data.table.split == 'val').any() else None
 
 _RUN_FILES = 'split.csv', 'metrics.csv', 'model.safetensors', 'state', 'finished' # beside config.json
