@@ -104,7 +104,7 @@ def _view(cfg, size, resize): # sides of the network's input and before the crop
 
 # %% ../nbs/20_scoring.ipynb #4787db97
 def find_images(paths:list # image files or folders
-    ) -> list[Path]: # image files
+    ) -> list: # image files
     "Files as they are, and for a folder the images in it"
     known = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
