@@ -126,7 +126,8 @@ def _write_demo(results, models, test, out, attack, cost): # table, figures and 
     x, y = test[int(moved.argmax())]
     save_figure(adversarial_figure(models, x, y.item(), attack, test.data.score), out/'fig1_adversarial.png')
     print(f"\n{paper_table(shown).round(3).to_string()}\n\n{words}\n\n{cost}\n"
-          f"{out}: table.csv, table.md, fig1_adversarial.png, {'fig6_srocc_eps.png, '*curve}plain/, cprl/")
+          f"{out}: table.csv, table.md, fig1_adversarial.png, {'fig6_srocc_eps.png, '*curve}plain/, cprl/\n"
+          f"Try both on a photo of yours: cprl_app --model {out/'plain'} {out/'cprl'}")
 
 # %% ../nbs/22_demo.ipynb #d55edfae
 def peak_memory() -> str: # e.g. ", peak memory 1.2 GB"; empty where the system does not tell

@@ -121,7 +121,7 @@ def _view(cfg, size, resize): # sides of the network's input and before the crop
 # %% ../nbs/20_scoring.ipynb #4787db97
 def find_images(paths:list, # image files or folders
                 recursive:bool=False # also the folders inside?
-    ) -> list[Path]: # image files
+    ) -> list: # image files
     "Files as they are, and for a folder the images in it"
     found = []
     for p in map(Path, paths):
