@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NORMS', 'OBJECTIVES', 'TARGETS', 'SCHEDULES', 'GUIDES', 'VARIATIONS', 'PRECISIONS', 'SEARCH_ON', 'device_of',
            'frozen', 'check_inputs', 'scores', 'batch_limit', 'check_eps', 'Ball', 'side', 'reflection', 'skip_sigmoid',
-           'NoGradient', 'gradient', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
+           'NoGradient', 'NaNGradient', 'gradient', 'Attack', 'checkpoints', 'PGD', 'FGSM', 'APGD', 'Stored']
 
 # %% ../nbs/10_attacks.ipynb #3e6c2113
 from contextlib import contextmanager
@@ -67,7 +67,8 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not s.isfinite().all():
         raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite) at "
                          f"{(~s.isfinite()).sum()} of {len(x)} images; look for a division or logarithm at 0")
-    return s
+    if s.is_inference(): s = s.clone()  # made under inference_mode, it could not go on
+    return s.float() if s.dtype in (torch.float16, torch.bfloat16) else s
 
 # %% ../nbs/10_attacks.ipynb #7da35b4f
 def batch_limit(x:torch.Tensor, # images (B, 3, H, W)
@@ -192,6 +193,9 @@ def skip_sigmoid(s:torch.Tensor # scores with a gradient
 class NoGradient(ValueError):
     "An attack along the gradient could not move"
 
+class NaNGradient(NoGradient):
+    "A gradient that is NaN or infinite at some images"
+
 def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
              x:torch.Tensor, # images (B, 3, H, W), [0, 1]
              t:torch.Tensor, # targets (B,)
@@ -202,14 +206,14 @@ def gradient(model:nn.Module, # (B, 3, H, W) -> (B,)
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         value = objective(skip_sigmoid(scores(model, vary(x))).to(x.dtype), t)
-        if not value.requires_grad:
-            raise NoGradient(f"{type(model).__name__}'s scores do not depend on the image by any differentiable path: "
-                             "no gradient to attack along")
-        grad, = torch.autograd.grad(value.sum(), x)
+        grad = torch.autograd.grad(value.sum(), x, allow_unused=True)[0] if value.requires_grad else None
+    if grad is None:
+        raise NoGradient(f"{type(model).__name__}'s scores do not depend on the image by any differentiable path: "
+                         "no gradient to attack along")
     if not grad.sum().isfinite() and not grad.isfinite().all():
         odd = (~grad.flatten(1).isfinite().all(1)).sum()
-        raise NoGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {odd} of {len(x)} images, "
-                         "as that of a square root at 0: add a small constant inside it")
+        raise NaNGradient(f"{type(model).__name__}'s gradient is NaN or infinite at {odd} of {len(x)} images, "
+                          "as that of a square root at 0: add a small constant inside it")
     return value.detach(), grad
 
 # %% ../nbs/10_attacks.ipynb #c47f5311
