@@ -198,7 +198,7 @@ def cprl_audit(
     "Attack a network up a ladder, and say whether its robustness can be believed"
     from cprl_nb.audit import audit, write_report
     from cprl_nb.data import locked
-    from cprl_nb.report import check_verdicts, html_report, word_of, worst_pictures, write_json
+    from cprl_nb.report import check_verdicts, html_report, word_of, write_json
     from cprl_nb.scoring import audit_images, check_8bit_eps, check_counts, load_scorer
     check_8bit_eps(eps)
     check_counts(batch_size=batch_size)
@@ -210,8 +210,7 @@ def cprl_audit(
     with locked(out):
         report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
         write_report(report, out)
-        pictures = worst_pictures(report, net, images, other, batch_size=batch_size) if html else None
-        if html: html_report(report, Path(out)/'report.html', pictures)
+        if html: html_report(report, Path(out)/'report.html')
         if json: write_json(report, Path(out)/'report.json')
     print(f'{report.verdict}\n{report.because}')
     for f in report.flags: print(f'- {f.name}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}.')

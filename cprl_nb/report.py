@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['VERDICTS', 'SCHEMA', 'COLUMNS', 'STYLE', 'SCRIPT', 'ATTACK_HEADS', 'CURVE_HEADS', 'PATH_HINT', 'HINT', 'word_of',
-           'check_verdicts', 'report_json', 'write_json', 'worst_pictures', 'difference', 'data_uri', 'short_names',
-           'html_report']
+           'check_verdicts', 'report_json', 'write_json', 'difference', 'data_uri', 'short_names', 'html_report']
 
 # %% ../nbs/18b_report.ipynb #38578667
 import base64, io, json, os
@@ -13,19 +12,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn as nn
 from fastcore.xml import Img, Meta, Safe, ft, to_xml
 from PIL import Image
 
 # %% ../nbs/18b_report.ipynb #8188d37a
-from .attacks import device_of
-from .audit import Report, _as_tensors, curve_figure, stability_figure
-from .black_box import Transfer
+from .audit import Report, curve_figure, stability_figure
 from .data import write_text
 from .ladder import BUDGETS
 from .metrics import worst_sided
-from .reach import stability
-from .views import Images
 
 # %% ../nbs/18b_report.ipynb #2922bd8a
 VERDICTS = {
@@ -35,8 +29,6 @@ VERDICTS = {
     'broken': "An attack took half of the ranking or more. This is shown by example: the photos are below.",
     'masked': "The gradients mislead the attacks. The network may be weaker than any figure here: the worst case is "
               "only an upper bound of its robustness.",
-    'random': "The network answers the same photo differently from one time to the next. Only means over many "
-              "answers say something.",
     'inconclusive': "The audit could not decide. The flags and the sentence above say what is in the way."}
 
 def word_of(report:Report # of `audit`
@@ -83,11 +75,11 @@ def report_json(report:Report # of `audit`
     ends = {k: rows.loc[line, ['value', 'low', 'high']].to_dict() for k, line in lines.items()}
     images = report.images.assign(worst=_worst(report))
     columns = 'path', 'quality', 'clean', 'low', 'high', 'worst', 'lowest', 'highest'
-    flags = [dict(name=f.name, seen=f.seen, why=f.why, do=f.do, hides=f.hides) for f in report.flags]
+    flags = [dict(name=f.name, seen=f.seen, why=f.why, do=f.do, hides=f.hides, blocks=f.blocks) for f in report.flags]
     return _plain(dict(
         schema=SCHEMA, version=about['version'], verdict=report.verdict, word=word_of(report), because=report.because,
         flags=flags, network=about['network'].split()[0], eps=about['eps'], photos=about['n'], budget=about['budget'],
-        seed=about['seed'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
+        seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))
 
@@ -96,30 +88,6 @@ def write_json(report:Report, # of `audit`
                path:str|Path): # of the file
     "Write a report for a pipeline"
     write_text(path, json.dumps(report_json(report), indent=1, ensure_ascii=False, allow_nan=False) + '\n')
-
-# %% ../nbs/18b_report.ipynb #69df7e25
-def worst_pictures(report:Report, # of `audit`
-                   model:nn.Module, # that was audited, (B, 3, H, W) -> (B,)
-                   data:Images|tuple, # it was audited on
-                   surrogate:nn.Module|None=None, # of the audit
-                   budget:str|list|None=None, # of the audit; None: as the report names it
-                   batch_size:int=32 # of the audit
-    ) -> dict: # "clean", "low" and "high": images (N, 3, H, W), [0, 1]
-    "The photos, and the attacked ones that got their lowest and their highest score"
-    x, a, device = _as_tensors(data)[0], report.about, device_of(model)
-    found = dict(clean=x, low=x.clone(), high=x.clone())
-    budget = budget or a['budget']
-    for rung in BUDGETS[budget] if isinstance(budget, str) else budget:
-        won = {end: torch.tensor((report.images[f'{end}est'] == rung.name).to_numpy()) for end in ('low', 'high')}
-        attack = rung.make(a['eps'], a['seed'])
-        if rung.family == 'transfer': attack = Transfer(surrogate, attack) if surrogate else None
-        for i in torch.arange(len(x)).split(batch_size):
-            if not any(w[i].any() for w in won.values()): continue
-            with torch.random.fork_rng():
-                torch.manual_seed(attack.seed)
-                again = stability(model, x[i].to(device), [attack])
-            for end, w in won.items(): found[end][i[w[i]]] = getattr(again, f'x_{end}')[w[i].to(device)].cpu()
-    return found
 
 # %% ../nbs/18b_report.ipynb #0bc8d125
 def difference(before:torch.Tensor, # images (…, 3, H, W), [0, 1]
@@ -159,7 +127,7 @@ COLUMNS = {'photo': 'path', 'quality': 'quality', 'score': 'clean', 'at worst': 
            'path of the score': None, 'attack': 'by'}
 
 def _shots(pictures, k, row, eps): # three pictures of photo k, that grow when they are clicked
-    before, after = pictures['clean'][k], pictures[row.end][k]
+    before, after = pictures['unchanged'][k], pictures[row.end][k]
     shots = {'before': before, 'at worst': after, 'difference': difference(before, after, eps)}
     figures = [ft('figure', Img(src=data_uri(v), alt=f'{row.path}, {n}', loading='lazy'), ft('figcaption', n))
                for n, v in shots.items()]
@@ -177,14 +145,14 @@ def _row(pictures, k, row, eps, low, high): # of the table of photos
     return ft('tr', *(cell(name, column) for name, column in COLUMNS.items()))
 
 # %% ../nbs/18b_report.ipynb #5d607da2
-def _photo_table(report, pictures): # sortable, the largest change first
+def _photo_table(report): # sortable, the largest change first
     t = report.images.assign(worst=_worst(report)).reset_index(drop=True)
-    end = np.where(t.worst == t.low, 'low', 'high')
+    end = np.where(t.worst == t.low, 'lowest', 'highest')
     t = t.assign(path=short_names(t.path), change=t.worst - t.clean, end=end,
-                 by=np.where(end == 'low', t.lowest, t.highest))
+                 by=np.where(end == 'lowest', t.lowest, t.highest))
     low, high = t[['low', 'quality']].min(axis=None), t[['high', 'quality']].max(axis=None)
     order = t.change.abs().sort_values(ascending=False).index
-    rows = [_row(pictures, k, t.loc[k], report.about['eps'], low, high) for k in order]
+    rows = [_row(report.pictures, k, t.loc[k], report.about['eps'], low, high) for k in order]
     head = [ft('th', ft('button', n, type='button') if column else n, scope='col') for n, column in COLUMNS.items()]
     return ft('table', ft('thead', ft('tr', *head)), ft('tbody', *rows), cls='photos')
 
@@ -211,7 +179,7 @@ def _facts(told): # what was audited and how, as a list
              for k, v in told['srocc'].items()}
     facts = {'network': told['network'], 'photos': told['photos'], 'ε': f"{told['eps']*255:g}/255 in each pixel",
              'SROCC, clean': srocc['clean'], 'SROCC, worst case': srocc['worst'], 'budget': told['budget'],
-             'passes': sum(a['passes'] or 0 for a in told['attacks']) or 'not known', 'seed': told['seed']}
+             'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))
 
 def _flags(flags): # a block for each
@@ -220,15 +188,15 @@ def _flags(flags): # a block for each
         hides = [ft('p', 'This flag says that gradients mislead the attacks.', cls='hides')] if f['hides'] else []
         said = {'Seen:': f['seen'], 'Why it matters:': f['why'], 'What to do:': f['do']}
         parts = [ft('p', ft('b', f'{k} '), v) for k, v in said.items()]
-        return ft('article', ft('h3', f['name']), *hides, *parts)
+        return ft('article', ft('h3', f['name'] + ('' if f['blocks'] else ' (a warning)')), *hides, *parts)
     return ft('div', *map(block, flags), cls='flags')
 
 # %% ../nbs/18b_report.ipynb #a3681c7d
 STYLE = '''
 :root { color-scheme: light dark; --ground: #fff; --ink: #1d2125; --soft: #5b636b; --line: #d9dde1; --card: #f5f6f7;
-  --holds: #1a7f4b; --broken: #b3261e; --masked: #9a5b00; --random: #6b4fa0; --inconclusive: #5b636b; }
+  --holds: #1a7f4b; --broken: #b3261e; --masked: #9a5b00; --inconclusive: #5b636b; }
 @media (prefers-color-scheme: dark) { :root { --ground: #17191c; --ink: #e4e6e8; --soft: #a0a8b0; --line: #363b40;
-  --card: #212428; --holds: #4cc38a; --broken: #ff8a80; --masked: #f0b35a; --random: #b9a2e8; --inconclusive: #a0a8b0; }
+  --card: #212428; --holds: #4cc38a; --broken: #ff8a80; --masked: #f0b35a; --inconclusive: #a0a8b0; }
   figure.plot img { filter: invert(.92) hue-rotate(180deg); } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
@@ -295,7 +263,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 }
 @media print {
   :root { --ground: #fff; --ink: #000; --soft: #444; --line: #bbb; --card: #f3f3f3; --holds: #1a7f4b; --broken: #b3261e;
-    --masked: #9a5b00; --random: #6b4fa0; --inconclusive: #444; color-scheme: light; }
+    --masked: #9a5b00; --inconclusive: #444; color-scheme: light; }
   figure.plot img { filter: none; }
   body { font-size: 10pt; }
   main { padding: 0; max-width: none; }
@@ -337,7 +305,7 @@ HINT = ('before: the photo; at worst: as an attack changed it; difference: what 
         'is nothing and black and white are {}. A click makes the pictures larger. ' + PATH_HINT)
 
 # %% ../nbs/18b_report.ipynb #cc78defe
-def _sections(report, told, pictures): # of the page, after its head
+def _sections(report, told): # of the page, after its head
     network, eps = told['network'], f"{told['eps']*255:g}/255"
     plots = [(curve_figure({network: report}), 'SROCC against ε',
               f'SROCC in the worst case against ε, and under noise of the same size. The grey line is {eps}.'),
@@ -345,17 +313,16 @@ def _sections(report, told, pictures): # of the page, after its head
     curve = [c | dict(eps=f"{c['eps']*255:g}/255") for c in told['curve']]
     numbers = ft('details', ft('summary', 'The curve in numbers'), _numbers(curve, CURVE_HEADS)) if curve else None
     left_out = '; '.join(f'{k} ({v})' for k, v in told['left_out'].items())
-    hint, attacks = HINT.format(eps) if pictures else PATH_HINT, _numbers(told['attacks'], ATTACK_HEADS)
+    hint, attacks = HINT.format(eps) if report.pictures else PATH_HINT, _numbers(told['attacks'], ATTACK_HEADS)
     parts = {'Flags': [_flags(told['flags'])],
              'Curves': [ft('div', *(_figure(*p) for p in plots), cls='plots'), numbers],
              'What was tried': [attacks, *[ft('p', f'Left out: {left_out}.')]*bool(left_out)],
-             'Photos': [ft('p', hint, cls='hint'), _photo_table(report, pictures)]}
+             'Photos': [ft('p', hint, cls='hint'), _photo_table(report)]}
     return [ft('section', ft('h2', title), *inside) for title, inside in parts.items()]
 
 # %% ../nbs/18b_report.ipynb #72a6be5b
 def html_report(report:Report, # of `audit`
-                path:str|Path, # of the page
-                pictures:dict|None=None): # of `worst_pictures`; None: the page goes without
+                path:str|Path): # of the page
     "Write a report as one page that needs nothing else"
     told = report_json(report)
     title = f"{told['network']}: {told['verdict']}"
@@ -365,6 +332,6 @@ def html_report(report:Report, # of `audit`
     foot = ft('footer', f"cprl_nb {told['version']}")
     head = ft('head', Meta(charset='utf-8'), Meta(name='viewport', content='width=device-width, initial-scale=1'),
               ft('title', title), ft('style', Safe(STYLE)))
-    main = ft('main', top, _facts(told), *_sections(report, told, pictures), foot)
+    main = ft('main', top, _facts(told), *_sections(report, told), foot)
     body = ft('body', main, ft('script', Safe(SCRIPT)))
     write_text(path, '<!doctype html>\n' + to_xml(ft('html', head, body, lang='en'), indent=False))
