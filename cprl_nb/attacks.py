@@ -55,7 +55,7 @@ def check_inputs(x:torch.Tensor, # images (B, 3, H, W), [0, 1]
     for what, v in (('images', x), ('scores', y)):
         if not torch.is_tensor(v):
             raise ValueError(f"{what} of type {type(v).__name__}: expected a tensor, such as torch.as_tensor({what})")
-    if not x.is_floating_point():
+    if x.dtype not in (torch.float32, torch.float64, *HALVES):
         raise ValueError(f"images of type {x.dtype}: expected floating point in [0, 1], such as x.float()/255")
     if x.ndim != 4 or not x.numel():
         raise ValueError(f"images of shape {tuple(x.shape)}: expected (B, 3, H, W), at least one")

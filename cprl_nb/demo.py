@@ -191,10 +191,10 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
     check_8bit_eps(eps)
     check_counts(steps=steps)
     images = open_set(data, root, scale, partial)
+    images = open_split(images, split) if split else split_by_scene(images, seed)
     recipe, about_weights = demo_recipe(data, weights, settings.get('backbone'))
     cfgs = _demo_configs(recipe, seed, settings)
     cfg = cfgs['plain']
-    images = open_split(images, split) if split else split_by_scene(images, seed)
     for c in cfgs.values(): training_parts(images, c)
     test = Images(images.part('test'), cfg.size, cfg.resize, seed=seed).preload()
     out = _demo_folder(out, resume)

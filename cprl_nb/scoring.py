@@ -116,7 +116,10 @@ def resize_for(size:int|None, # side of the network's input that was asked for, 
 def _view(cfg, size, resize): # sides of the network's input and before the crop, px
     check_counts(**{k: v for k, v in dict(size=size, resize=resize).items() if v is not None})
     if resize is None: resize = resize_for(size, cfg.resize if cfg else 256)
-    return size or (cfg.size if cfg else 224), resize
+    size = size or (cfg.size if cfg else 224)
+    if size > resize:
+        raise ValueError(f"size = {size}: expected at most resize = {resize}, the shorter side before the crop")
+    return size, resize
 
 # %% ../nbs/20_scoring.ipynb #4787db97
 def find_images(paths:list, # image files or folders
