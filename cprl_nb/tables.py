@@ -28,14 +28,14 @@ METHODS = { # id: (name in the paper or "", what differs from the recipe)
     'nima': ('NIMA', dict(model='nima')),
     'dbcnn': ('DBCNN', dict(model='dbcnn', head_epochs=1)),
     'lwta': ('LWTA', dict(model='lwta')),
-    'denoise': ('Denoise', dict(model='denoise')),
+    'denoise': ('Denoise', dict(model='denoise', denoise='dot product')),
     'sat': ('SAT', dict(model='sat')),
     'cprl': ('CPRL', dict(model='cprl')),
     'kwta': ('', dict(model='kwta')),
     'lwta-max': ('', dict(model='lwta', drawn=False)),
     'plain-adv': ('', dict(model='plain') | HARDENED),
     'lwta-adv': ('', dict(model='lwta') | HARDENED),
-    'denoise-adv': ('', dict(model='denoise') | HARDENED),
+    'denoise-adv': ('', dict(model='denoise', denoise='dot product') | HARDENED),
     'sat-adv': ('', dict(model='sat') | HARDENED | dict(adv_steps=1, adv_eps=4.))}
 
 def method_config(method:str, # a key of `METHODS`
