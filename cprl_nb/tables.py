@@ -11,6 +11,7 @@ import re, time
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Callable
 import numpy as np
 import pandas as pd
 from .attacks import PGD
@@ -28,14 +29,14 @@ METHODS = { # id: (name in the paper or "", what differs from the recipe)
     'nima': ('NIMA', dict(model='nima')),
     'dbcnn': ('DBCNN', dict(model='dbcnn', head_epochs=1)),
     'lwta': ('LWTA', dict(model='lwta')),
-    'denoise': ('Denoise', dict(model='denoise')),
+    'denoise': ('Denoise', dict(model='denoise', denoise='dot product')),
     'sat': ('SAT', dict(model='sat')),
     'cprl': ('CPRL', dict(model='cprl')),
     'kwta': ('', dict(model='kwta')),
     'lwta-max': ('', dict(model='lwta', drawn=False)),
     'plain-adv': ('', dict(model='plain') | HARDENED),
     'lwta-adv': ('', dict(model='lwta') | HARDENED),
-    'denoise-adv': ('', dict(model='denoise') | HARDENED),
+    'denoise-adv': ('', dict(model='denoise', denoise='dot product') | HARDENED),
     'sat-adv': ('', dict(model='sat') | HARDENED | dict(adv_steps=1, adv_eps=4.))}
 
 def method_config(method:str, # a key of `METHODS`
@@ -222,7 +223,7 @@ def _srocc(t, attack): # of an attack, in the rows of one network; NaN if it is 
     return found.iloc[0] if len(found) else np.nan
 
 def leaderboard(results:pd.DataFrame, # long form, rows of attacks and of audits
-                command:str # that makes the rows of a network, with {model} and {dataset} in it
+                command:Callable # (network, set, side of the input) -> what to type for its rows
     ) -> pd.DataFrame: # one row a network, the best worst case first
     "Networks by what is left of their ranking in the worst case"
     rows = []
@@ -238,7 +239,7 @@ def leaderboard(results:pd.DataFrame, # long form, rows of attacks and of audits
         for w in worst.itertuples():
             about |= dict(worst=w.value, interval=f'{w.low:.2f} to {w.high:.2f}', verdict=w.verdict,
                           audited=f'{w.n:.0f}')
-        rows.append(about | dict(command=command.format(model=model, dataset=dataset)))
+        rows.append(about | dict(command=command(model, dataset, int(size))))
     board = pd.DataFrame(rows).sort_values('worst', ascending=False, kind='stable', ignore_index=True)
     return board.rename(columns=dict(PGD='PGD-10', threat='threat model', worst='worst case', interval='95 %',
                                      audited='photos audited'))
