@@ -210,7 +210,7 @@ class Images(Dataset):
                  data:IQASet, # images with scores
                  size:int=224, # side of the square that the network sees, px
                  resize:int=256, # length of the shorter side before the crop, px
-                 scale:tuple[float, float]=(1., 1.), # in training: range of the factor on `resize`, or of the share of the area
+                 scale:tuple=(1., 1.), # in training: range of the factor on `resize`, or of the share of the area
                  train:bool=False, # random crop?
                  rotate:bool=False, # also random quarter turns? training only
                  seed:int=0, # of the random crops
