@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Sequence
 import numpy as np
 import torch
 import torchvision
@@ -248,7 +248,7 @@ class Images(Dataset):
 # %% ../nbs/07_views.ipynb #181a23b3
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
-           order:list[int]|None=None # indices in the order wanted; None: as they are
+           order:Sequence[int]|None=None # indices in the order wanted; None: as they are
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: # batches of (x, quality)
     "Batches of a set, read one ahead"
     drop = order is not None and len(order) >= batch_size  # of a given order, only whole batches
