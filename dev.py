@@ -15,6 +15,7 @@
   python dev.py site              render the notebooks to a local site without quarto, _docs_local/index.html,
                                   and check its pages (Python 3.11 on); --look: in a headless browser, too, on a
                                   desktop and on a phone (site NAME ... --look FOLDER: those pages, with pictures)
+  python dev.py zoo [CONTROL ...] audit networks whose answer is known, and print how often the audit is wrong
 """
 import argparse, base64, html, io, os, re, shutil, subprocess, sys, tempfile, time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -536,9 +537,14 @@ def undocumented(out, pages):
     return wrong
 
 
+def zoo(names):
+    from cprl_nb.zoo import print_zoo
+    return print_zoo(names)
+
+
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'types', 'site'))
+    parser.add_argument('chore', choices=('test', 'run', 'prepare', 'readme', 'check', 'types', 'site', 'zoo'))
     parser.add_argument('names', nargs='*')
     parser.add_argument('--flags', default='', help='flags of cells to run that are skipped otherwise, as in slow,gpu')
     parser.add_argument('--threads', default='1', help='of torch, for test: 0 or default for as many as it takes')
@@ -549,5 +555,5 @@ if __name__ == '__main__':
     threads = 0 if args.threads == 'default' else int(args.threads)
     chores = {'test': lambda: test(args.names, flags, threads), 'run': lambda: run(args.names, flags),
               'prepare': prepare, 'readme': readme, 'check': check, 'types': types,
-              'site': lambda: site(args.out, args.names, args.look)}
+              'site': lambda: site(args.out, args.names, args.look), 'zoo': lambda: zoo(args.names)}
     sys.exit(chores[args.chore]() > 0)

@@ -4,34 +4,71 @@
 
 # %% auto #0
 __all__ = ['BUDGET_NAMES', 'RECIPE_NAMES', 'WEIGHT_NAMES', 'BACKBONE_NAMES', 'ORDER_NAMES', 'SCOPE_NAMES', 'DATA_NAMES',
-           'one_line_errors', 'command', 'cprl_demo', 'cprl_score', 'cprl_app', 'cprl_audit', 'cprl_evaluate',
-           'cprl_study', 'cprl_distort', 'cprl_cache']
+           'one_line_errors', 'plain_terminal', 'underscored', 'command', 'cprl_demo', 'cprl_score', 'cprl_app',
+           'cprl_audit', 'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache', 'cprl_train', 'cprl_pretrain',
+           'cprl_tables']
 
 # %% ../nbs/23_cli.ipynb #cbbde24f
-import inspect, sys
-from contextlib import contextmanager
+import argparse, inspect, os, re, sys, warnings
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
-from . import __version__
+from . import __file__ as package, __version__
 
 # %% ../nbs/23_cli.ipynb #bfca931c
+def _as_options(message): # in one line, with options in place of Python's arguments
+    message = re.sub(r"say (\w+)='…'", r"in the file, call that column \1", ' '.join(str(message).split()))
+    return re.sub(r'\b(\w+)=True\b', r'--\1', message)
+
+def _memory_is_out(e): # which torch says in two ways
+    return isinstance(e, MemoryError) or 'out of memory' in str(e).lower() or "can't allocate memory" in str(e)
+
 @contextmanager
 def one_line_errors(command:str, # the command's name
                     stopped:str='interrupted'): # what is said after Ctrl-C, where the job itself says nothing
     "Turn errors about input into one line on standard error"
-    try: yield
-    except (ValueError, OSError) as e: sys.exit(f"{command}: {' '.join(str(e).split())}")
+    try:
+        try: yield
+        finally: sys.stdout.flush()
+    except BrokenPipeError:
+        with suppress(OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (ValueError, OSError) as e: sys.exit(f"{command}: {_as_options(e)}")
     except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
+    except (MemoryError, RuntimeError) as e:
+        if not _memory_is_out(e): raise
+        sys.exit(f"{command}: out of memory; smaller batches (--batch_size) or smaller images need less")
+
+# %% ../nbs/23_cli.ipynb #3d384ef9
+@contextmanager
+def plain_terminal(command:str): # the command's name
+    "Print what can be printed, and this package's warnings in one line"
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError): stream.reconfigure(errors='backslashreplace')
+    def show(message, category, filename, *args):
+        if category is UserWarning and Path(filename).is_relative_to(Path(package).parent):
+            print(f"{command}: {_as_options(message)}", file=sys.stderr)
+    with warnings.catch_warnings():
+        warnings.simplefilter('default', UserWarning)
+        warnings.showwarning = show
+        yield
+
+# %% ../nbs/23_cli.ipynb #c052a975
+def underscored(word:str # of a command line
+    ) -> str: # the same, but for the hyphens inside the name of an option
+    "An option as Python spells its name"
+    return re.sub(r'^--(?!no-)[^=]+', lambda m: '--' + m[0][2:].replace('-', '_'), word)
 
 # %% ../nbs/23_cli.ipynb #91a999f2
 def command(func=None, # the job; its parameters are the options, its name is the command
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"
     if func is None: return partial(command, stopped=stopped)
+    if Path(sys.argv[0]).stem == func.__name__: sys.argv[1:] = map(underscored, sys.argv[1:])
     @wraps(func)
     def run(*args, **kwargs):
-        with one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
+        with plain_terminal(func.__name__), one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
     version = Param("print the version and stop", action='version', version=f'cprl_nb {__version__}')
     extra = inspect.Parameter('version', inspect.Parameter.KEYWORD_ONLY, annotation=version)
     signature = inspect.signature(func)
@@ -41,9 +78,9 @@ def command(func=None, # the job; its parameters are the options, its name is th
 # %% ../nbs/23_cli.ipynb #a38bec5f
 BUDGET_NAMES, RECIPE_NAMES = ['quick', 'standard', 'full'], ['small', 'cpu', 'gpu']
 WEIGHT_NAMES = ['auto', 'imagenet', 'none']
-BACKBONE_NAMES = ['resnet10', 'resnet18', 'resnet34', 'resnet50', 'lite0']
+BACKBONE_NAMES = ['resnet10', 'resnet18', 'resnet34', 'resnet50', 'lite0', 'vgg16']
 ORDER_NAMES, SCOPE_NAMES = ['descending', 'ascending', 'argsort'], ['position', 'mean', 'magnitude']
-DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq']
+DATA_NAMES = ['live', 'vcl', 'livec', 'koniq', 'tid2013', 'kadid', 'csiq', 'biq2021', 'agiqa3k']
 
 # %% ../nbs/23_cli.ipynb #b4d34bc0
 @command
@@ -59,8 +96,10 @@ def cprl_demo(
     seed:Param("of split, crops, weights and attacks", int)=0,
     quick:Param("the table's attacks only, without the curve", store_true)=False,
     resume:Param("go on in the folder of an interrupted demo, given by --out", store_true)=False,
+    partial:Param("go on without images that have a score but are not there", store_true)=False,
     backbone:Param(f"{', '.join(BACKBONE_NAMES)}; the recipe's if not given", str)=None,
     size:Param("side of the network's input, px", int)=None,
+    resize:Param("length of the shorter side before the crop, px; follows a large --size", int)=None,
     epochs:Param("passes over the training images", int)=None,
     patience:Param("stop after so many epochs without a better validation SROCC", int)=None,
     batch_size:Param("images in a batch", int)=None,
@@ -69,7 +108,7 @@ def cprl_demo(
     order:Param("CPRL: which channel has rank 0", str, choices=ORDER_NAMES)=None,
     scope:Param("CPRL: what is ranked", str, choices=SCOPE_NAMES)=None,
     layers:Param("CPRL: blocks with a channel activation: all, last, or names such as layer3,layer4.1", str)=None,
-    split:Param("a saved split.csv, or official (KonIQ-10k), instead of the seed's", str)=None,
+    split:Param("a saved split.csv, or official (KonIQ-10k, BIQ2021), instead of the seed's", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
     device:Param("torch device; auto: CUDA where there is one", str)=None):
@@ -100,19 +139,22 @@ def cprl_score(
     batch_size:Param("images in a batch", int)=16,
     size:Param("side of the network's input, px; the run's, or 224", int)=None,
     resize:Param("length of the shorter side before the crop, px; the run's, or 256", int)=None,
+    recursive:Param("also the images in the folders inside a folder", store_true)=False,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Score images with a network: 0 is bad, 1 is good"
-    from cprl_nb.data import atomic
+    from cprl_nb.data import check_output, write_csv
     from cprl_nb.reach import stability_attacks
     from cprl_nb.scoring import check_8bit_eps, score_images
     check_8bit_eps(eps)
-    table, info = score_images(images, model, batch_size, device, eps/255 if interval else None, size, resize)
-    if csv:
-        with atomic(csv) as p: table.to_csv(p, index=False)
+    if csv: check_output(csv)
+    eps_px = eps/255 if interval else None
+    table, info = score_images(images, model, batch_size, device, eps_px, size, resize, recursive)
+    if csv: write_csv(table, csv)
     good, bad = table[table.error.isna()], table[table.error.notna()]
     if len(good):
         if not csv: print(good.drop(columns='error').to_string(index=False, float_format='{:.4f}'.format))
-        notes = _notes(model, info, len(stability_attacks()), eps if interval else None)
+        notes = [*_notes(model, info, len(stability_attacks()), eps if interval else None)]
+        if 'spread' in good: notes.append('spread: deviation that opinions are expected to have, in units of the score')
         print('\n'.join(notes), file=sys.stderr)
     for e in bad.error: print(f'cprl_score: {e}', file=sys.stderr)
     if len(bad): sys.exit(1)
@@ -137,6 +179,7 @@ def cprl_audit(
     root:Param("folder of the database, or of the CSV's images", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
+    partial:Param("go on without images that have a score but are not there", store_true)=False,
     split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
     eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
     budget:Param("how much is tried", str, choices=BUDGET_NAMES)='quick',
@@ -147,22 +190,33 @@ def cprl_audit(
     out:Param("folder for the report and the finished rungs; runs/audit-NAME if not given, NAME that of --model",
               str)=None,
     seed:Param("of the images drawn and of the attacks", int)=0,
+    html:Param("write report.html, too: one page to hand on", action=argparse.BooleanOptionalAction)=True,
+    json:Param("write report.json, too", store_true)=False,
+    fail_on:Param("verdicts that end with status 3, e.g. masked,broken", str)=None,
     batch_size:Param("images in a batch", int)=32,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Attack a network up a ladder, and say whether its robustness can be believed"
     from cprl_nb.audit import audit, write_report
+    from cprl_nb.data import locked
+    from cprl_nb.report import check_verdicts, html_report, word_of, write_json
     from cprl_nb.scoring import audit_images, check_8bit_eps, check_counts, load_scorer
     check_8bit_eps(eps)
     check_counts(batch_size=batch_size)
+    bad = check_verdicts(fail_on) if fail_on is not None else ()
     out = out or 'runs/audit-' + Path(model).resolve().name.replace(':', '-')
     net, cfg, _ = load_scorer(model, device)
-    images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale)
+    images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale, partial)
     other = load_scorer(surrogate, device).model if surrogate else None
-    report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
-    write_report(report, out)
+    with locked(out):
+        report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
+        write_report(report, out)
+        if html: html_report(report, Path(out)/'report.html')
+        if json: write_json(report, Path(out)/'report.json')
     print(f'{report.verdict}\n{report.because}')
     for f in report.flags: print(f'- {f.name}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}.')
-    print(f'{out}: report.md, table.csv, images.csv, curve.csv, curve.png, intervals.png')
+    more = ', report.html'*html + ', report.json'*json
+    print(f'{out}: report.md, table.csv, images.csv, curve.csv, curve.png, intervals.png{more}')
+    if word_of(report) in bad: sys.exit(3)
 
 # %% ../nbs/23_cli.ipynb #979f1cbf
 @command
@@ -173,6 +227,7 @@ def cprl_evaluate(
     root:Param("folder of the database, or of the CSV's images", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
+    partial:Param("go on without images that have a score but are not there", store_true)=False,
     split:Param("a saved split.csv, whose test part is used; the run's if not given", str)=None,
     eps:Param("bound on the change of a pixel, in 8-bit steps", float)=1.,
     steps:Param("steps of PGD", int)=10,
@@ -231,3 +286,113 @@ def cprl_cache(
     "Show how much room decoded images take in the cache folder, or remove them"
     from cprl_nb.views import cache_room
     print(cache_room(clear))
+
+# %% ../nbs/23_cli.ipynb #9405bce9
+def _settings(pairs): # "name=value" as a person types them -> {name: value}; values as in TOML, or else strings
+    try: import tomllib
+    except ModuleNotFoundError: import tomli as tomllib  # Python 3.10
+    found = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition('=')
+        if not equals: raise ValueError(f"--set {pair}: expected name=value, such as --set smooth=gelu")
+        try: found[name] = tomllib.loads(f'v = {value}')['v']
+        except ValueError: found[name] = None if value == 'none' else value
+    return found
+
+def _with_settings(cfg, settings): # those that are not None; the string "none" is None
+    from dataclasses import replace
+    return replace(cfg, **{k: None if v == 'none' else v for k, v in settings.items()})
+
+# %% ../nbs/23_cli.ipynb #b9e9b605
+@command(stopped='interrupted; the same command with --resume goes on')
+def cprl_train(
+    model:Param("network: plain, cprl, nima, dbcnn, lwta, denoise, sat, kwta, timm; the TOML file's, or cprl",
+                str, opt=False, nargs='?')=None,
+    data:Param(f"what to train on: embedded, a database ({', '.join(DATA_NAMES)}), or a .csv file", str)='embedded',
+    root:Param("folder of the database, or of the CSV's images", str)=None,
+    scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
+                "inferred and printed if not given", str)=None,
+    split:Param("a saved split.csv, or official (KonIQ-10k), instead of the seed's", str)=None,
+    out:Param("folder for the run; runs/NETWORK if not given", str)=None,
+    toml:Param("TOML file with settings; what is given here goes first", str)=None,
+    set:Param("further settings as name=value, e.g. adv_steps=2 smooth=gelu", str, nargs='*')=None,
+    backbone:Param(f"{', '.join(BACKBONE_NAMES)}, or with timm a name of timm's", str)=None,
+    weights:Param("imagenet, a safetensors file, or none", str)=None,
+    size:Param("side of the network's input, px", int)=None,
+    epochs:Param("passes over the training images", int)=None,
+    batch_size:Param("images in a batch", int)=None,
+    lr:Param("AdamW's learning rate at its peak", float)=None,
+    seed:Param("of split, crops, order and weights", int)=None,
+    resume:Param("go on with an unfinished run of the same settings", store_true)=False,
+    dry_run:Param("print what would be done, sizes, memory and an estimate of the time, and stop", store_true)=False,
+    device:Param("torch device; auto: CUDA where there is one", str)=None):
+    "Train one network on one set, and leave a run that the other commands take"
+    own = dict(model=model, backbone=backbone, weights=weights, size=size, epochs=epochs, batch_size=batch_size, lr=lr,
+               seed=seed, device=device)
+    settings = {k: v for k, v in own.items() if v is not None} | _settings(set)
+    from cprl_nb import training
+    from cprl_nb.data import split_by_scene
+    from cprl_nb.databases import open_set
+    from cprl_nb.demo import peak_memory
+    from cprl_nb.scoring import open_split
+    cfg = _with_settings(training.Config.from_toml(toml) if toml else training.Config(), settings)
+    images, out = open_set(data, root, scale), Path(out or f'runs/{cfg.model}')
+    images = open_split(images, split) if split else split_by_scene(images, cfg.seed)
+    if dry_run:
+        said = training.dry_run(images, cfg)
+        print(images.describe(), cfg, *(f'{k}: {v:,}' if isinstance(v, int) else f'{k}: {v}' for k, v in said.items()),
+              f'folder: {out}{peak_memory()}; nothing was written', sep='\n')
+        return
+    training.fit(images, cfg, out, resume)
+    import pandas as pd
+    print(pd.read_csv(out/'metrics.csv').round(4).to_string(index=False))
+    print(f'{out}: the epoch with the best validation SROCC is kept; cprl_evaluate --model {out} tests it')
+
+# %% ../nbs/23_cli.ipynb #2b819128
+@command(stopped='interrupted; the same command with --resume goes on')
+def cprl_pretrain(
+    folder:Param("photographs, two or more", str),
+    out:Param("folder for weights and card", str)='runs/scnn',
+    classes:Param("which distortions at which levels: 15 or the 39 published ones", str,
+                  choices=['small', 'published'])='small',
+    size:Param("side of the network's input, px", int)=112,
+    resize:Param("length of the shorter side before the crop, px", int)=128,
+    epochs:Param("passes over every photo in every class", int)=10,
+    batch_size:Param("images in a batch", int)=32,
+    lr:Param("learning rate of the first epoch; the last has a thousandth of it", float)=.1,
+    seed:Param("of weights, crops, noise and of the photos held out", int)=0,
+    resume:Param("go on in a folder of the same settings", store_true)=False,
+    device:Param("torch device; auto: CUDA where there is one", str)='auto'):
+    "Train an S-CNN, a stream of DBCNN, to name distortions of photographs"
+    settings = dict(locals())
+    from cprl_nb.pretraining import pretrain
+    pretrain(**settings)
+    print(f'{out}: scnn.safetensors, its card scnn.json, metrics.csv')
+
+# %% ../nbs/23_cli.ipynb #bffd5d83
+@command(stopped='interrupted; the same command goes on')
+def cprl_tables(
+    data:Param("databases, each as NAME=FOLDER, sets of your own as NAME=FILE.csv, or embedded", str, opt=False,
+               nargs='*')=None,
+    methods:Param("ids of methods, separated by commas; the seven of the paper if not given", str)=None,
+    recipe:Param("backbone, size and length of training", str, choices=RECIPE_NAMES)='cpu',
+    seed:Param("of the first split, and of crops and weights", int)=0,
+    splits:Param("how many splits", int)=1,
+    budget:Param("also audit n of the test images, with this budget", str, choices=BUDGET_NAMES)=None,
+    n:Param("with --budget: test images, drawn by the seed", int)=64,
+    out:Param("folder for the runs", str)='runs/tables',
+    csv:Param("table that the results are added to; tables.csv in `out` if not given", str)=None,
+    scnn:Param("DBCNN: weights of a trained S-CNN, a safetensors file", str)=None,
+    set:Param("settings for all methods as name=value, e.g. epochs=2", str, nargs='*')=None,
+    show:Param("print the tables of the CSV file, and stop", store_true)=False):
+    "Fill and print Tables 1, 2 and 4 of the paper"
+    from cprl_nb.data import write_text
+    from cprl_nb.study import AUDIT_COLUMNS, read_results
+    from cprl_nb.tables import fill_tables, tables_text
+    csv = Path(csv or Path(out)/'tables.csv')
+    if not show:
+        rows = fill_tables(data or [], methods, recipe, seed, splits, budget, n, out, csv, scnn, **_settings(set))
+    elif csv.exists(): rows = read_results(csv, AUDIT_COLUMNS)
+    else: raise FileNotFoundError(f"{csv}: no such table; run cprl_tables without --show first")
+    for suffix, latex in (('.md', False), ('.tex', True)): write_text(csv.with_suffix(suffix), tables_text(rows, latex))
+    print(f'{tables_text(rows)}\n{csv}, {csv.with_suffix(".md").name}, {csv.with_suffix(".tex").name}')

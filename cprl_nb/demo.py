@@ -7,20 +7,21 @@ __all__ = ['WEIGHT_CHOICES', 'RECIPES', 'Chosen', 'demo_recipe', 'new_folder', '
 
 # %% ../nbs/22_demo.ipynb #cf5047f3
 import sys, time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 from .attacks import PGD
-from .data import IQASet, atomic, split_by_scene
-from .databases import open_set
+from .data import IQASet, locked, plural, split_by_scene, write_csv
+from .own_tables import open_set
 from .views import Images
 from .evaluation import RESULT_COLUMNS, evaluate, paper_table, save_results
 from .interpretation import adversarial_figure, eps_figure, save_figure
 from .models import QualityModel, WeightsUnavailable
-from .training import Config, Players, fit, make_model, pick_device, predict
-from .scoring import check_8bit_eps, check_counts, open_split, standard_attacks
+from .training import Config, Players, fit, make_model, pick_device, predict, training_parts
+from .scoring import check_8bit_eps, check_counts, open_split, resize_for, standard_attacks
 
 # %% ../nbs/22_demo.ipynb #7ccef78e
 WEIGHT_CHOICES = 'auto', 'imagenet', 'none'
@@ -62,7 +63,8 @@ def demo_recipe(data:str, # "embedded", the name of a database, or a .csv file
 # %% ../nbs/22_demo.ipynb #ed228263
 def _demo_configs(recipe, seed, settings): # a Config for each network; settings that are None are the recipe's
     settings = {k: v for k, v in settings.items() if v is not None}
-    if 'size' in settings: settings = {'crop': None, **settings}  # the recipe's crop belongs to its size
+    if 'size' in settings: # the recipe's crop belongs to its size
+        settings = {'crop': None, 'resize': resize_for(settings['size'], recipe['resize'])} | settings
     shared = {k: v for k, v in recipe.items() if k != 'cprl'}
     cfgs = {name: Config(**{**shared, **own, 'seed': seed, **settings, 'model': name})
             for name, own in dict(plain={}, cprl=recipe.get('cprl', {})).items()}
@@ -93,8 +95,6 @@ def _demo_folder(out, resume): # where the results go
     return out
 
 # %% ../nbs/22_demo.ipynb #408749e0
-def _count(n, what): return f"{n} {what}{'' if n == 1 else 's'}"
-
 def conclusion(results:pd.DataFrame, # long form, of two models
                data:IQASet, # what was tested on
                eps:float, # of the table's attacks, pixel units
@@ -109,7 +109,7 @@ def conclusion(results:pd.DataFrame, # long form, of two models
     learned = 'starts' if cprl['clean'] > .5 else 'has not learned to rank well: it starts'
     further = (f", and to {plain['most']:.2f} at {most*255:g}/255", f", and to {cprl['most']:.2f} there")
     further = further if most > eps else ('', '')
-    return (f"On {_count(int(r.n.iloc[0]), 'test image')} of {_count(data.table.scene.nunique(), 'held-out scene')}, "
+    return (f"On {plural(int(r.n.iloc[0]), 'test image')} of {plural(data.table.scene.nunique(), 'held-out scene')}, "
             f"the plain network's SROCC against the {data.score} goes from {plain['clean']:.2f} to "
             f"{plain['FGSM']:.2f} under FGSM and to {plain['PGD']:.2f} under PGD-{steps} when no pixel changes by more "
             f"than {e}{further[0]}. CPRL {learned} at {cprl['clean']:.2f} and goes to {cprl['FGSM']:.2f} and "
@@ -152,7 +152,7 @@ def _attacked(model, test, attacks, about, csv): # rows of the clean scores and 
         rows = evaluate(model, test, [attack] if attack else [], about, progress=False)
         if attack: rows = rows[rows.attack != 'clean']
         if csv.exists(): rows = pd.concat([_read(csv), rows], ignore_index=True)
-        with atomic(csv) as p: rows.to_csv(p, index=False)
+        write_csv(rows, csv)
     return pd.concat([_rows_of(csv, about['model'], attack) for attack in [None, *attacks]], ignore_index=True)
 
 # %% ../nbs/22_demo.ipynb #0dbdc989
@@ -183,28 +183,32 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
          scale:str|tuple|None=None, # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
          quick:bool=False, # the table's attacks only, without the curve?
          resume:bool=False, # go on in `out`, where a demo was interrupted?
+         partial:bool=False, # go on without images that are not there?
          **settings # of `Config`, instead of the recipe's
     ) -> Demo: # its long table and its folder
     "Train a plain and a CPRL network by one recipe, attack both, and write table and figures"
     start = time.time()
     check_8bit_eps(eps)
     check_counts(steps=steps)
-    images = open_set(data, root, scale)
+    images = open_set(data, root, scale, partial)
     recipe, about_weights = demo_recipe(data, weights, settings.get('backbone'))
     cfgs = _demo_configs(recipe, seed, settings)
     cfg = cfgs['plain']
     images = open_split(images, split) if split else split_by_scene(images, seed)
+    for c in cfgs.values(): training_parts(images, c)
     test = Images(images.part('test'), cfg.size, cfg.resize, seed=seed).preload()
     out = _demo_folder(out, resume)
     print(f"{images.describe()}\n{cfg.backbone}, {cfg.size} px, {about_weights}\nresults: {out}")
     about = dict(weights=cfg.weights or 'none', split=Path(split).name if split else f'seed {seed}', seed=seed)
     attacks = standard_attacks(eps, steps, seed, curve=not quick)
     try:
-        models, results, seconds = _train_both(images, test, cfgs, attacks, about, out)
+        with locked(out): models, results, seconds = _train_both(images, test, cfgs, attacks, about, out)
         training = ', '.join(f'{name} {s:.0f} s' for name, s in seconds.items())
         cost = (f"{about_weights}; {time.time() - start:.0f} s in all{' since it was resumed'*resume} (training: "
-                f"{training}) on {_count(torch.get_num_threads(), 'thread')}{peak_memory()}")
+                f"{training}) on {plural(torch.get_num_threads(), 'thread')}{peak_memory()}")
         _write_demo(results, models, test, out, PGD(eps/255, steps, seed=seed), cost)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f'interrupted; the same command with --resume --out {out} goes on') from None
+    finally:
+        with suppress(OSError): out.rmdir()  # if nothing has been written
     return Demo(results, out)

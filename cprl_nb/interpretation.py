@@ -28,6 +28,7 @@ from .attacks import (FGSM, OBJECTIVES, Attack, NoGradient, PGD, check_inputs, d
                              scores)
 from .data import atomic, write_text
 from .pns import InterventionActivation
+from .rivals import KWTA, LWTA, SmoothReLU
 from .soft_rank import ChannelActivation
 from .evaluation import to_markdown
 from .training import predict
@@ -122,7 +123,7 @@ def watched(model:nn.Module, # any network
 
 # %% ../nbs/19_interpretation.ipynb #0618a991
 ACTIVATIONS = (ChannelActivation, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish,
-               nn.Hardswish)
+               nn.Hardswish, nn.Softplus, SmoothReLU, LWTA, KWTA)
 
 # %% ../nbs/19_interpretation.ipynb #097f4626
 def activations(model:nn.Module, # any network whose activations are modules

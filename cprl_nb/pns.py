@@ -94,6 +94,15 @@ S_READINGS = {'prose':   lambda f, M, fc: fc(f)*M + f*(1 - M),
               'added':   lambda f, M, fc: f + fc(f*M)}
 
 # %% ../nbs/03_pns.ipynb #b9092435
+def _normalised(conv): # spectrally; unlike PyTorch's, it can be pickled: made anew, then given its state
+    conv = spectral_norm(conv)
+    type(conv).__reduce__ = lambda self: (_made_anew, (self.in_channels,), self.__dict__)
+    return conv
+
+def _made_anew(K):
+    with torch.random.fork_rng(devices=[]): return _normalised(nn.Conv2d(K, K, 1))
+
+# %% ../nbs/03_pns.ipynb #91896084
 FCS = 'relu', 'linear', 'relu unnormalised', 'linear unnormalised'
 
 def channel_transform(K:int, # number of channels
@@ -102,7 +111,7 @@ def channel_transform(K:int, # number of channels
     "FC_φ or FC_ξ: a 1×1 convolution, spectrally normalised unless asked otherwise"
     if kind not in FCS: raise ValueError(f"fc = {kind!r}: choose one of {', '.join(FCS)}")
     conv = nn.Conv2d(K, K, 1)
-    if 'unnormalised' not in kind: conv = spectral_norm(conv)
+    if 'unnormalised' not in kind: conv = _normalised(conv)
     return nn.Sequential(conv, nn.ReLU()) if kind.startswith('relu') else conv
 
 # %% ../nbs/03_pns.ipynb #4d4b62ec

@@ -4,23 +4,24 @@
 
 # %% auto #0
 __all__ = ['EPS_FGSM', 'EPS_PGD', 'check_8bit_eps', 'check_counts', 'Loaded', 'load_scorer', 'open_split', 'standard_attacks',
-           'find_images', 'Scores', 'score_images', 'audit_images', 'evaluate_networks']
+           'resize_for', 'find_images', 'Scores', 'score_images', 'audit_images', 'evaluate_networks']
 
 # %% ../nbs/20_scoring.ipynb #bbc33a7e
-import importlib, sys
+import importlib, sys, warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 import pandas as pd
 import torch
 import torch.nn as nn
-from PIL import Image
 from tqdm.auto import tqdm
 
 # %% ../nbs/20_scoring.ipynb #59a94561
-from .attacks import FGSM, OBJECTIVES, PGD, NoGradient, device_of, scores
-from .data import IQASet, atomic, official_split, read_image, read_split
-from .databases import open_set
+from .attacks import FGSM, OBJECTIVES, PGD, NoGradient, as_scorer, device_of, scores, warn_of_company
+from .data import IQASet, check_output, check_seed, images_in, official_split, read_image, read_split, write_csv
+from .databases import READERS
+from .own_tables import open_set
 from .views import Images, centre_view
 from .evaluation import evaluate
 from .interpretation import write_figures
@@ -65,18 +66,24 @@ def load_scorer(name:str|Path, # folder of a run, or "module:function"
                 device:str='auto' # torch device
     ) -> Loaded: # the network, on that device
     "A network by name"
-    if Path(name).is_dir(): return Loaded(*load_run(name, device))
+    if Path(name).is_dir():
+        if (Path(name)/'config.json').is_file(): return Loaded(*load_run(name, device))
+        raise ValueError(f"{name}: taken for the folder of a run, since there is a folder of that name, but it has no "
+                         f"config.json; a network of a module is module:function, such as {Path(name).name}:net")
     module, colon, function = str(name).rpartition(':')
     if not colon:
         raise ValueError(f"{name}: no such folder; expected the folder of a run, such as runs/demo/plain, "
                          f"or module:function, where the function returns a network, such as {Path(name).stem}:net")
     make = _imported(name, module, function)
     try: model = make()
-    except Exception as e: raise ValueError(f"{name}: {function}() failed ({type(e).__name__}: {e})") from e
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"{name}: {function}() returned a {type(model).__name__}; expected an nn.Module "
-                         "that maps images (B, 3, H, W) in [0, 1] to scores (B,)")
-    return Loaded(model.to(pick_device(device)).eval(), None, None)
+    except Exception as e:
+        raise ValueError(f"{name}: {function}() failed ({type(e).__name__}: {e}); expected a function "
+                         "without parameters that returns a network") from e
+    try: model = as_scorer(model)
+    except ValueError as e: raise ValueError(f"{name}: {function}() returned something else ({e})") from None
+    model = model.to(pick_device(device))
+    with suppress(NotImplementedError): model.eval()  # an exported network has one mode
+    return Loaded(model, None, None)
 
 # %% ../nbs/20_scoring.ipynb #3095447d
 def open_split(images:IQASet, # what is divided
@@ -98,29 +105,38 @@ def standard_attacks(eps:float=1., # bound of the table's attacks, 8-bit steps
     fgsm, pgd = ({*EPS_FGSM, eps}, {*EPS_PGD, eps}) if curve else ({eps}, {eps})
     return [FGSM(e/255) for e in sorted(fgsm)] + [PGD(e/255, steps, seed=seed) for e in sorted(pgd)]
 
+# %% ../nbs/20_scoring.ipynb #30e56fa3
+def resize_for(size:int|None, # side of the network's input that was asked for, px; None: the usual one
+               resize:int # usual shorter side before the crop, px
+    ) -> int: # shorter side before the crop, px, that a larger input needs
+    "The side before the crop that goes with a side of the input"
+    return round(size*256/224) if size and size > resize else resize
+
 # %% ../nbs/20_scoring.ipynb #782b853d
 def _view(cfg, size, resize): # sides of the network's input and before the crop, px
-    return size or (cfg.size if cfg else 224), resize or (cfg.resize if cfg else 256)
+    check_counts(**{k: v for k, v in dict(size=size, resize=resize).items() if v is not None})
+    if resize is None: resize = resize_for(size, cfg.resize if cfg else 256)
+    return size or (cfg.size if cfg else 224), resize
 
 # %% ../nbs/20_scoring.ipynb #4787db97
-def find_images(paths:list # image files or folders
+def find_images(paths:list, # image files or folders
+                recursive:bool=False # also the folders inside?
     ) -> list: # image files
     "Files as they are, and for a folder the images in it"
-    known = {ext for ext, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
     for p in map(Path, paths):
-        inside = sorted(f for f in p.iterdir() if f.suffix.lower() in known and f.is_file()) if p.is_dir() else [p]
-        if not inside: raise ValueError(f"{p}: no images in this folder; expected files such as .jpg or .png")
+        inside, left = images_in(p, recursive) if p.is_dir() else ([p], '')
+        if not inside:
+            raise ValueError(f"{p}: no images in this folder; expected files such as .jpg or .png; {left}".rstrip('; '))
+        if left: warnings.warn(left + ' (recursive=True looks into it)'*('sub-folder' in left))
         found += inside
-    return found
+    return list(dict.fromkeys(found))
 
 # %% ../nbs/20_scoring.ipynb #0334dcc7
 def _open_views(files, size, resize): # what the network sees of each file, and why it sees nothing of others
     views, errors = {}, {}
     for f in files:
         try:
-            if f.exists() and not f.is_file():
-                raise ValueError(f"{f}: a pipe or a device; save the image to a file and give that")
             views[f] = centre_view(read_image(f), size, resize)
         except (ValueError, OSError) as e: errors[f] = str(e)
     return views, errors
@@ -146,7 +162,7 @@ def _score_batch(model, x, attacks): # scores, with low and high if there are at
 # %% ../nbs/20_scoring.ipynb #84b8f2ea
 class Scores(NamedTuple):
     "What `score_images` found"
-    table:pd.DataFrame # a row an image: path, score in [0, 1], low and high if asked for, error
+    table:pd.DataFrame # a row an image: path, score in [0, 1], spread, low and high where there are some, error
     info:dict|None # of the run: dataset, score, proxy; None for `module:function`
 
 # %% ../nbs/20_scoring.ipynb #1702c52b
@@ -157,28 +173,33 @@ def score_images(paths:list, # image files or folders
                  device:str='auto', # torch device
                  eps:float|None=None, # also the stability interval at this radius, pixel units
                  size:int|None=None, # side of the network's input, px; None: the run's, or 224
-                 resize:int|None=None # shorter side before the crop, px; None: the run's, or 256
+                 resize:int|None=None, # shorter side before the crop, px; None: the run's, or 256
+                 recursive:bool=False # also the folders inside a folder?
     ) -> Scores: # one row for each image
     "Scores of images with a network given by name"
     check_counts(batch_size=batch_size)
-    files, (net, cfg, info) = find_images(paths), load_scorer(model, device)
+    files, (net, cfg, info) = find_images(paths, recursive), load_scorer(model, device)
     size, resize, device, rows = *_view(cfg, size, resize), device_of(net), []
     attacks = stability_attacks(eps) if eps else []
     passes = sum(2*a.passes_per_call(gradient_cost=1) for a in attacks) or 1  # of an image, at most: down and up
     quiet = len(files) <= batch_size and not eps
+    columns = ['score', *['spread']*hasattr(net, 'spread'), *['low', 'high']*bool(eps)]
     with tqdm(total=passes*len(files), desc='attacking' if eps else 'scoring', unit='pass', disable=quiet) as bar:
         attacks = [_Ticking(a, bar.update) for a in attacks]
         for i in range(0, len(files), batch_size):
             chunk = files[i:i + batch_size]
             (views, errors), found = _open_views(chunk, size, resize), {}
             if views:
-                reached, why = _score_batch(net, torch.stack([*views.values()]).to(device), attacks)
+                x = torch.stack([*views.values()]).to(device)
+                reached, why = _score_batch(net, x, attacks)
+                if files[0] == chunk[0]: warn_of_company(net, x, reached[0])
+                if 'spread' in columns: reached.insert(1, net.spread(x))
                 found = dict(zip(views, zip(*(r.tolist() for r in reached))))
                 if why: errors |= {f: f'{f}: no interval: {why}' for f in views}
-            rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(('score', 'low', 'high'), found.get(f, ())))
+            rows += [dict(path=str(f), error=errors.get(f)) | dict(zip(columns, found.get(f, ())))
                      for f in chunk]
             bar.update(passes*(i + len(chunk)) - bar.n)
-    return Scores(pd.DataFrame(rows, columns=['path', 'score', *['low', 'high']*bool(eps), 'error']), info)
+    return Scores(pd.DataFrame(rows, columns=['path', *columns, 'error']), info)
 
 # %% ../nbs/20_scoring.ipynb #2248ba30
 def audit_images(model:str, # folder of a run, or "module:function"
@@ -190,23 +211,29 @@ def audit_images(model:str, # folder of a run, or "module:function"
                  size:int|None=None, # side of the network's input, px; None: the run's, or 224
                  resize:int|None=None, # shorter side before the crop, px; None: the run's, or 256
                  seed:int=0, # of the draw
-                 scale:str|tuple|None=None # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
+                 scale:str|tuple|None=None, # of the CSV: worst and best possible score, e.g. "1,5"; None: inferred
+                 partial:bool=False # go on without images that are not there?
     ) -> Images: # of the test part, or of all images without run and split
     "What a network is audited on"
-    data = data or (read_config(model)[1]['dataset'] if cfg else 'embedded')
     if n < 1: raise ValueError(f"n = {n}: expected at least 1 image (30 for a verdict)")
-    images = open_set(data, root, scale)
+    check_seed(seed)
+    made_from = read_config(model)[1]['dataset'] if cfg else 'embedded'
+    if data is None and made_from not in ('embedded', *READERS):
+        raise ValueError(f"{model}: learned from a set of your own, {made_from!r}, and does not know where that is; "
+                         "give --data the CSV file that it was made from (data=, in Python)")
+    images = open_set(data or made_from, root, scale, partial)
     if split or cfg: images = open_split(images, split or Path(model)/'split.csv').part('test')
     picked = images.table.sample(min(n, len(images)), random_state=seed).sort_index().reset_index(drop=True)
     return Images(replace(images, table=picked), *_view(cfg, size, resize)).preload()
 
 # %% ../nbs/20_scoring.ipynb #5c809018
-def _open_networks(model, data, root, split, n, size, resize, seed, device, scale): # networks, what they are, images
+def _open_networks(model, split, n, size, resize, seed, device, **of_data): # networks, what they are, images
     short = [Path(m).name for m in model]
     networks, abouts, first = {}, [], None
     for m, name in zip(model, short if len({*short}) == len(short) else model):
         networks[name], cfg, _ = load_scorer(m, device)
-        images = audit_images(m, cfg, data, root, split, sys.maxsize if n is None else n, size, resize, seed, scale)
+        images = audit_images(m, cfg, split=split, n=sys.maxsize if n is None else n, size=size, resize=resize,
+                              seed=seed, **of_data)
         first = first or images
         if (images.paths, images.size, images.resize) != (first.paths, first.size, first.resize):
             raise ValueError(f"{m}: would be tested on other images than {model[0]}, or at another size; "
@@ -231,17 +258,19 @@ def evaluate_networks(model:list, # folders of runs, or "module:function"
                       seed:int=0, # of the draw and the attacks
                       batch_size:int=32, # images in a batch
                       device:str='auto', # torch device
-                      scale:str|tuple|None=None # as of `audit_images`
+                      scale:str|tuple|None=None, # as of `audit_images`
+                      partial:bool=False # as of `audit_images`
     ) -> pd.DataFrame: # long form
     "Evaluate networks on the same images, and draw them"
     check_8bit_eps(eps)
     check_counts(steps=steps, batch_size=batch_size)
     model = list(dict.fromkeys(map(str, model)))
-    networks, abouts, images = _open_networks(model, data, root, split, n, size, resize, seed, device, scale)
+    if csv: check_output(csv)
+    of_data = dict(data=data, root=root, scale=scale, partial=partial)
+    networks, abouts, images = _open_networks(model, split, n, size, resize, seed, device, **of_data)
     attacks = standard_attacks(eps, steps, seed, curve=bool(figures))
     tables = [evaluate(net, images, attacks, about, batch_size) for net, about in zip(networks.values(), abouts)]
     results = pd.concat(tables, ignore_index=True)
-    if csv:
-        with atomic(csv) as p: results.to_csv(p, index=False)
+    if csv: write_csv(results, csv)
     if figures: write_figures(networks, images, results, figures, PGD(eps/255, steps, seed=seed), batch_size)
     return results

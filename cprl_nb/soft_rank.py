@@ -9,6 +9,7 @@ __all__ = ['ORDERS', 'GATES', 'SCOPES', 'check_gate', 'check_features', 'rank_sc
 # %% ../nbs/02_soft_rank.ipynb #fbce8996
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+import math, warnings
 import numpy as np
 import torch
 import torch.nn as nn
@@ -60,10 +61,10 @@ def soft_rank(f:torch.Tensor, # features (B, K, H, W)
     "The perceptual score M of Eq. 7; constant in f almost everywhere, so it carries no gradient"
     check_gate(b, order, scope)
     check_features(f)
-    f = SCOPES[scope](f.detach())
-    m = rank_scores(f.shape[1], b)
+    f, K = SCOPES[scope](f.detach()), f.shape[1]
+    m = rank_scores(K, b)
     if order == 'argsort': return m.to(f)[ranked_channels(f)]
-    n = int((m < 1).sum())  # further ranks have M = 1 in float32
+    n = max(0, min(K, math.ceil(K/2 - b*K + 18)))  # further ranks have M = 1 in float32
     index = ranked_channels(f, order == 'descending', n)
     return torch.ones_like(f).scatter_(1, index, m[:n].to(f).view(1, -1, 1, 1).expand_as(index))
 
@@ -179,9 +180,11 @@ def ranked_channels(f:torch.Tensor, # features (B, K, H, W)
     ) -> torch.Tensor: # (B, n, H, W), int64: the channels of rank 0, …, n-1
     "Which channel has which rank; ties go by channel number"
     check_features(f)
-    f = f.detach()
-    if f.isnan().any(): raise ValueError("NaN among the features: they have no rank. Did training diverge?")
-    if f.device.type != 'cpu' or f.dtype == torch.float64:
+    f, followed = f.detach(), torch.jit.is_tracing() or torch.compiler.is_compiling()
+    if torch.jit.is_tracing(): warnings.warn("a traced channel activation keeps its settings and does not refuse NaN")
+    if not followed and f.isnan().any():
+        raise ValueError("NaN among the features: they have no rank. Did training diverge?")
+    if followed or f.device.type != 'cpu' or f.dtype == torch.float64:
         return f.sort(dim=1, descending=descending, stable=True).indices[:, :n]
     B, K, H, W = f.shape
     n = K if n is None else n

@@ -170,10 +170,10 @@ def _rows_of(results, cell, cfg, images, n, split):
     return r[(r.model == cell) & (r.split == split) & (r.seed == cfg.seed) & (r['size'] == cfg.size)
              & (r.dataset == images.name) & (r.n == n)]
 
-def _possible(attacks, cfg): # a plain network has no gate to replace, and that of argsort is not differentiable
+def _possible(attacks, cfg): # only CPRL has gates to replace, and that of argsort is not differentiable
     without = ()
     if cfg.order == 'argsort': without = 'straight-through', 'soft'
-    if cfg.model == 'plain': without = 'straight-through', 'soft', 'open', 'clean masks'
+    if cfg.model != 'cprl': without = 'straight-through', 'soft', 'open', 'clean masks'
     return [a for a in attacks if getattr(a, 'gradient', 'own') not in without]
 
 # %% ../nbs/21_study.ipynb #c1a26509
@@ -185,11 +185,13 @@ def run_cell(cell:str, # its id
              attacks:list=ATTACKS, # what to attack with
              limit:int|None=None, # attack so many test images, drawn by the seed, and add the worst case; None: all
              split:str|None=None, # name of the split; None: "seed N"
-             progress:bool=True # show bars
+             progress:bool=True, # show bars
+             columns:list=RESULT_COLUMNS # of the results; `AUDIT_COLUMNS` if audits are in the same file
     ) -> pd.DataFrame: # the rows added; empty if all were there
     "Train and attack one cell, as far as that has not been done"
     test, split = test_images(images, limit, cfg.seed), split or f'seed {cfg.seed}'
-    done, attacks = _rows_of(read_results(csv), cell, cfg, images, len(test), split), _possible(attacks, cfg)
+    done, attacks = _rows_of(read_results(csv, columns), cell, cfg, images, len(test), split), _possible(attacks, cfg)
+    if 'budget' in done: done = done[done.budget.isna()]  # the others are of audits
     there = set(zip(*(done[k] for k in ('attack', 'objective', 'eps', 'steps', 'restarts'))))
     todo = [a for a in attacks if tuple(a.about().values()) not in there]
     if len(done) and not todo: return done.iloc[:0]
@@ -199,7 +201,7 @@ def run_cell(cell:str, # its id
     about = dict(model=cell, weights=cfg.weights or 'none', split=split, seed=cfg.seed)
     rows = evaluate(model, views, todo, about, worst=limit is not None, progress=progress)
     if limit is None and len(done): rows = rows[rows.attack != 'clean']
-    add_results(rows, csv, done.index if limit is not None else ())
+    add_results(rows.reindex(columns=columns), csv, done.index if limit is not None else ())
     return rows
 
 # %% ../nbs/21_study.ipynb #a73380b6

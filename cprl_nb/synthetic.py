@@ -7,7 +7,7 @@ __all__ = ['SCENES', 'DISTORTIONS', 'PHOTO_SUFFIXES', 'shrink', 'load_scene', 'j
            'fast_fading', 'haarpsi', 'build_scene', 'build', 'load_photo', 'distort', 'embedded']
 
 # %% ../nbs/05_synthetic.ipynb #86474a1d
-import errno, hashlib, io, json, os, shutil
+import errno, hashlib, io, json, os, shutil, warnings
 from contextlib import contextmanager
 from functools import partial
 from importlib.resources import files
@@ -19,7 +19,7 @@ from joblib import Parallel, cpu_count, delayed
 from PIL import Image, ImageFilter
 from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
-from .data import IQASet, atomic, cache_dir, open_image, write_text
+from .data import IQASet, cache_dir, check_seed, image_suffixes, images_in, open_image, write_csv, write_text
 
 # %% ../nbs/05_synthetic.ipynb #63d7bcce
 SCENES = {
@@ -149,7 +149,7 @@ def _write_scene(scene, name, im, rng, folder): # its images and its table
         file = f'{scene}-{d}-{level}.png'
         x.save(folder/file, compress_level=1)
         rows.append(dict(path=f'{scene}/{file}', quality=score, raw=score, std=np.nan, scene=scene, distortion=d,
-                         level=level, strength=value, set=name))
+                         level=level, strength=value, set=name, proxy='HaarPSI'))
     pd.DataFrame(rows).to_csv(folder/'table.csv', index=False)
 
 # %% ../nbs/05_synthetic.ipynb #3e176234
@@ -177,7 +177,7 @@ def _read_table(path): # a scene may be called 001 or NA
     return pd.read_csv(path, dtype=dict(scene=str), keep_default_na=False, na_values=[''])
 
 def _read_set(out, name):
-    table = _read_table(out/'table.csv')
+    table = _read_table(out/'table.csv').drop(columns='proxy', errors='ignore')  # for readers of the file alone
     table['path'] = [str(out/p) for p in table.path]
     return IQASet(name, table, 'HaarPSI (proxy)', proxy=True)
 
@@ -199,12 +199,21 @@ def build(scenes:dict, # name: (() -> photo, entropy), see `build_scene`
         raise ValueError(f"{out}: {len(failed)} of {len(scenes)} photos failed, the others are done: {some}")
     if todo or not (out/'table.csv').exists() or set(_read_table(out/'table.csv').scene) != set(scenes):
         table = pd.concat([_read_table(out/s/'table.csv') for s in scenes], ignore_index=True)
-        with atomic(out/'table.csv') as p: table.to_csv(p, index=False)
-        for part in out.glob('.*.part'): shutil.rmtree(part, ignore_errors=True)  # of killed processes
+        write_csv(table, out/'table.csv')
+        for part in out.glob('.*.part'):
+            if not _is_at_work(part): shutil.rmtree(part, ignore_errors=True)
     return _read_set(out, name)
 
+def _is_at_work(part): # is it no part of ours, or does the process that makes it live?
+    scene, _, pid = part.name.removeprefix('.').removesuffix('.part').rpartition('.')
+    if not (scene and pid.isdigit()): return True
+    try: os.kill(int(pid), 0)
+    except ProcessLookupError: return False
+    except OSError: return True  # somebody else's
+    return True
+
 # %% ../nbs/05_synthetic.ipynb #5e364e91
-PHOTO_SUFFIXES = '.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'
+PHOTO_SUFFIXES = '.avif', '.bmp', '.heic', '.heif', '.jpeg', '.jpg', '.jxl', '.png', '.tif', '.tiff', '.webp'
 
 def load_photo(path:Path, # image file
                short:int # length of the shorter side, px
@@ -219,9 +228,11 @@ def load_photo(path:Path, # image file
 # %% ../nbs/05_synthetic.ipynb #9d20be39
 def _photos(folder): # in order of their names, of which no two may be equal
     if not folder.is_dir(): raise FileNotFoundError(f"{folder}: no such folder; expected one with pristine photos")
-    photos = [p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file()]
-    if not photos:
-        raise ValueError(f"{folder}: no photos; expected files with the endings {', '.join(PHOTO_SUFFIXES)}")
+    known = {*PHOTO_SUFFIXES} & image_suffixes()
+    found, left = images_in(folder)
+    photos, others = ([p for p in found if (p.suffix.lower() in known) == photo] for photo in (True, False))
+    if not photos: raise ValueError(f"{folder}: no photos; expected files with the endings {', '.join(sorted(known))}")
+    if others or left: warnings.warn(f"{left or f'{folder}: left out'}" + ''.join(f', {p.name}' for p in others))
     photos.sort(key=lambda p: (p.stem.lower(), p.name))
     for a, b in zip(photos, photos[1:]):
         if a.stem.lower() == b.stem.lower():
@@ -248,6 +259,8 @@ def distort(folder:str|Path, # pristine photos
             workers:int|None=None # processes; None: one a core
     ) -> IQASet: # 36 images a photo, HaarPSI as proxy score
     "A synthetic set from a folder of photos"
+    check_seed(seed)
+    if short < 32: raise ValueError(f"short = {short}: expected a shorter side of at least 32 px")
     out, photos = Path(out), _photos(Path(folder))
     levels = {k: list(v) for k, (_, v) in DISTORTIONS.items()}
     _keep_recipe(out, dict(short=short, seed=seed, levels=levels, pillow=Image.__version__))

@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'RENAMED', 'TURNS', 'UPDATES', 'ADV_TARGETS', 'ADV_SIDES', 'RISKS', 'GAME_LOSSES', 'RUN_FORMAT',
-           'NetworkSettings', 'ActivationSettings', 'GameSettings', 'AdversarialSettings', 'ViewsSettings',
-           'OptimisationSettings', 'RunSettings', 'Config', 'make_model', 'pick_device', 'turn_loss', 'Players',
-           'predict', 'write_config', 'read_config', 'load_run', 'save_state', 'load_state', 'rate', 'fit',
-           'adversarial_images']
+           'NetworkSettings', 'ActivationSettings', 'RivalSettings', 'GameSettings', 'AdversarialSettings',
+           'ViewsSettings', 'OptimisationSettings', 'RunSettings', 'Config', 'make_model', 'pick_device', 'turn_loss',
+           'Players', 'seeded', 'predict', 'write_config', 'read_config', 'load_run', 'save_state', 'load_state',
+           'rate', 'training_parts', 'fit', 'dry_run', 'adversarial_images']
 
 # %% ../nbs/14_training.ipynb #92677ff9
-import json, math, shutil, time
+import json, math, shutil, time, warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
+from functools import wraps
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -27,13 +29,16 @@ except ModuleNotFoundError: import tomli as tomllib  # Python 3.10
 # %% ../nbs/14_training.ipynb #fbce449c
 from . import __version__
 from .attacks import OBJECTIVES, PGD, PRECISIONS, Ball, batch_limit, device_of, frozen, gradient, scores
-from .data import IQASet, atomic, read_split, write_split, write_text
+from .attacks import as_scorer, warn_of_company
+from .data import IQASet, atomic, check_seed, locked, plural, read_split, write_split, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
-from .metrics import srocc
-from .models import BACKBONES, NETWORKS, CPRLModel, Scorer, load_safetensors, save_safetensors
+from .metrics import srocc, upward
+from .models import BACKBONES, NETWORKS, CPRLModel, QualityModel, Scorer, load_safetensors, save_safetensors
 from .models import make_network, network_settings
 from .pns import C_READINGS, FCS, S_READINGS, intervene, sufficiency_risk, necessity_risk
+from .rivals import DENOISERS, SMOOTH
 from .soft_rank import check_gate
+from .several import MIXINGS
 
 # %% ../nbs/14_training.ipynb #51f2c6ff
 @dataclass
@@ -51,6 +56,21 @@ class ActivationSettings:
     scope:str='position' # a key of `soft_rank.SCOPES`
     gate:str='hard' # how M is made: one of `soft_rank.GATES`
     layers:str='all' # blocks with a channel activation: names separated by commas
+
+@dataclass
+class RivalSettings:
+    "Settings of the paper's rivals, each for the networks that name it"
+    levels:int=10 # nima: of the distribution
+    dropout:float=.75 # nima: share of the pooled features that is dropped in training
+    competitors:int=2 # lwta: channels of a block
+    temperature:float=.67 # lwta: of the Gumbel-softmax in training
+    test_temperature:float=.01 # lwta: and in use
+    drawn:bool=True # lwta: is the winner drawn? False: the largest wins
+    denoise:str='gaussian' # denoise: a key of `rivals.DENOISERS`
+    denoise_at:str='stages' # denoise: "stages", or names of places as for `layers`
+    smooth:str='silu' # sat: a key of `rivals.SMOOTH`
+    kept:float=.1 # kwta: share of the activations
+    scnn:str|None=None # dbcnn: weights of a trained S-CNN, a safetensors file
 
 # %% ../nbs/14_training.ipynb #84a80cec
 @dataclass
@@ -92,12 +112,15 @@ class OptimisationSettings:
     "Settings of the optimiser"
     epochs:int=12 # passes over the training images
     batch_size:int=16 # images
+    mixing:str='size' # which images a batch has, of several databases: a key of `several.MIXINGS`
     lr:float=1e-4 # AdamW's learning rate at its peak
     weight_decay:float=1e-2 # AdamW's weight decay
     warmup:float=0.1 # share of the steps with rising learning rate; then a cosine to zero
     weight_ema:float=0. # decay, per step, of a mean of the weights that is scored and kept in their place; 0: none
     patience:int=0 # stop after so many epochs without a better validation SROCC; 0: never
     precision:str='float32' # of the features in training: float32 or bfloat16 (autocast)
+    head_epochs:int=0 # so many of the epochs, the first, move the head alone
+    head_lr:float=1e-3 # and the learning rate in these
 
 @dataclass
 class RunSettings:
@@ -106,7 +129,7 @@ class RunSettings:
     device:str='auto' # torch device; "auto": CUDA where there is one
 
 # %% ../nbs/14_training.ipynb #a840efb3
-GROUPS = dict(network=NetworkSettings, activation=ActivationSettings, game=GameSettings,
+GROUPS = dict(network=NetworkSettings, activation=ActivationSettings, rival=RivalSettings, game=GameSettings,
               adversarial=AdversarialSettings, views=ViewsSettings, optimisation=OptimisationSettings,
               run=RunSettings)
 RENAMED = dict(b='bias', c='c_reading', s='s_reading', fc='intervention_layer', step='update', turns='turn_order',
@@ -165,10 +188,12 @@ def _check_types(cfg):
         raise ValueError(f"{f.name} = {value!r}: expected {getattr(f.type, '__name__', f.type)}")
 
 def _check_names(cfg):
-    known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, precision=PRECISIONS, resizing=RESIZINGS,
+    known = dict(model=NETWORKS, game_loss=GAME_LOSSES, update=UPDATES, mixing=MIXINGS, precision=PRECISIONS,
+                 resizing=RESIZINGS,
                  adv_objective=OBJECTIVES, adv_target=ADV_TARGETS, adv_sides=ADV_SIDES, c_reading=C_READINGS,
-                 s_reading=S_READINGS, intervention_layer=FCS)
-    if cfg.model in ('plain', 'cprl'): known['backbone'] = BACKBONES  # networks of one's own may have another
+                 s_reading=S_READINGS, intervention_layer=FCS, denoise=DENOISERS, smooth=SMOOTH)
+    kind = NETWORKS.get(cfg.model)
+    if isinstance(kind, type) and issubclass(kind, QualityModel): known['backbone'] = BACKBONES  # others have their own
     for name, choices in known.items():
         if getattr(cfg, name) in choices: continue
         raise ValueError(f"{name} = {getattr(cfg, name)!r}: choose one of {', '.join(choices)}")
@@ -196,12 +221,17 @@ GAME_LOSSES = {'risk': _risk_loss, 'objective': _objective_loss, 'label': _label
 
 # %% ../nbs/14_training.ipynb #dc71be7f
 def _check_ranges(cfg):
-    for name in ('epochs', 'batch_size', 'lr', 'size', 'crop', 'resize'):
+    for name in ('epochs', 'batch_size', 'lr', 'head_lr', 'size', 'crop', 'resize'):
         value = getattr(cfg, name)
-        if value is not None and not value > 0: raise ValueError(f"{name} = {value}: expected a positive number")
-    for name in ('weight_decay', 'patience', 'seed', 'risk_weight', 'adv_steps'):
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} = {value}: expected a positive number")
+    check_seed(cfg.seed)
+    for name in ('weight_decay', 'patience', 'risk_weight', 'adv_steps', 'head_epochs'):
         value = getattr(cfg, name)
-        if not value >= 0: raise ValueError(f"{name} = {value}: expected 0 or more")
+        if not 0 <= value < math.inf: raise ValueError(f"{name} = {value}: expected 0 or more")
+    if cfg.head_epochs >= cfg.epochs:
+        raise ValueError(f"head_epochs = {cfg.head_epochs}: expected less than epochs = {cfg.epochs}, "
+                         "since the last of them train the whole network")
     if cfg.size > cfg.resize:
         raise ValueError(f"size = {cfg.size}: expected at most resize = {cfg.resize}, the shorter side before the crop")
     for name in ('warmup', 'adv_weight'):
@@ -288,7 +318,8 @@ class Players:
         if cfg.pns and isinstance(model, CPRLModel) and not self.game:
             raise ValueError(f"layers = {cfg.layers!r}: PNS intervenes on the last activation, so the last block "
                              f"({model.layer_names()[-1]}) must be among them; or set pns=False")
-        self.network_parameters = model.network_parameters()
+        self.network_parameters, self.head_alone = model.network_parameters(), False
+        self.head_parameters = model.head_parameters() if cfg.head_epochs else []
         self.interventions = model.intervention_parameters() if self.game else []
         self.turns = cfg.turn_order.split(',') if self.game else ['none']
         self.name = 'mse' if type(model).loss is Scorer.loss else 'loss'  # of line 3, in tables
@@ -301,31 +332,33 @@ class Players:
         for opt in filter(None, (self.opt, self.opt_max)):
             for group in opt.param_groups: group['lr'] = lr
 
-    def features(self, x): # the costly part, in the precision asked for
-        if self.cfg.precision == 'float32': return self.model.features(x)
-        with torch.autocast(x.device.type, PRECISIONS[self.cfg.precision]): return self.model.features(x).float()
+    def features(self, x): # the costly part, in the precision asked for; constants while the head learns alone
+        dtype = PRECISIONS[self.cfg.precision]
+        autocast = torch.autocast(x.device.type, dtype, enabled=dtype is not None)
+        with autocast, torch.set_grad_enabled(not self.head_alone): f = self.model.features(x)
+        return f if dtype is None else f.float()
 
-    def error(self, x, z, y_true): # features and scores of x, the loss of line 3, and what to report of it
+    def error(self, x, z, target): # features and scores of x, the loss of line 3, and what to report of it
         f = self.features(x if z is None else torch.cat([x, z]))
         outputs, w = self.model.head(f), self.cfg.adv_weight
         clean, adv = outputs[:len(x)], outputs[len(x):]
-        natural = self.model.loss(clean, y_true)
+        natural = self.model.loss(clean, target)
         said = {self.name: natural.item()}
         if z is None: return f, self.model.score(clean), natural, said
-        attacked = self.model.loss(adv, y_true if self.cfg.adv_target == 'label' else clean)
+        attacked = self.model.loss(adv, target if self.cfg.adv_target == 'label' else clean)
         said[f'adv_{self.name}'] = attacked.item()
         return f[:len(x)], self.model.score(clean), (1 - w)*natural + w*attacked, said
 
-    def step(self, x, y_true, t): # one iteration, number t; returns its losses
-        cfg, z = self.cfg, None
-        turn = self.turns[t % len(self.turns)]                              # line 12
+    def step(self, x, y_true, t, target=None): # one iteration, number t; returns its losses. No target: y_true
+        cfg, z, target = self.cfg, None, y_true if target is None else target
+        turn = 'none' if self.head_alone else self.turns[t % len(self.turns)]  # line 12
         if cfg.adv_steps: z = adversarial_images(self.model, x, y_true, cfg, 1000003*cfg.seed + t)
-        return (self.fused if cfg.update == 'fused' else self.alternating)(x, z, y_true, turn)
+        return (self.fused if cfg.update == 'fused' else self.alternating)(x, z, y_true, target, turn)
 
-    def alternating(self, x, z, y_true, turn):
+    def alternating(self, x, z, y_true, target, turn):
         model, cfg = self.model, self.cfg
-        *_, loss, said = self.error(x, z, y_true)                           # line 3
-        _update(loss, self.network_parameters, self.opt)
+        *_, loss, said = self.error(x, z, target)                           # line 3
+        _update(loss, self.head_parameters if self.head_alone else self.network_parameters, self.opt)
         if turn == 'none': return said
         f = self.features(x)
         y = model.score(model.head(f))
@@ -335,15 +368,24 @@ class Players:
         _update(loss, self.network_parameters, self.opt)
         return said | {k: v.item() for k, v in parts.items()}
 
-    def fused(self, x, z, y_true, turn):
-        f, y, loss, said = self.error(x, z, y_true)
+    def fused(self, x, z, y_true, target, turn):
+        f, y, loss, said = self.error(x, z, target)
         cfg, parts = self.cfg, {}
         if cfg.game_loss == 'objective': cfg = replace(cfg, game_loss='risk')  # the error is in line 3's loss already
         if turn != 'none':
             game, parts = turn_loss(self.model, f, y, y_true, turn, cfg)
             loss = game + loss
-        _update(loss, self.network_parameters + self.interventions, *filter(None, (self.opt, self.opt_max)))
+        if self.head_alone: _update(loss, self.head_parameters, self.opt)
+        else: _update(loss, self.network_parameters + self.interventions, *filter(None, (self.opt, self.opt_max)))
         return said | {k: v.item() for k, v in parts.items()}
+
+# %% ../nbs/14_training.ipynb #a5fbfdff
+@contextmanager
+def seeded(*seed): # integers
+    "Random numbers of torch that depend on nothing but the seed; those of the caller go on as before"
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        yield
 
 # %% ../nbs/14_training.ipynb #86e67aa1
 def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
@@ -355,13 +397,15 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
     "Scores of a set, clean or attacked, in evaluation mode"
     if crops != 1:
         return np.mean([predict(model, view, attack, batch_size) for view in multi_crop(images, crops)], axis=0)
+    model = as_scorer(model)
     device, out = device_of(model), []
     if getattr(attack, 'whole_set', False): batch_size = len(images)  # SMA attacks a set
-    with frozen(model), torch.no_grad():
+    with frozen(model), torch.no_grad(), seeded(0):
         for x, y in loader(images, batch_size):
             x, y = x.to(device), y.to(device)
             if attack is not None: x = attack(model, x, y)
             out.append(scores(model, x, batch_limit(x, with_gradient=False)).float().cpu())
+            if attack is None and len(out) == 1: warn_of_company(model, x, out[0].to(device))
     return torch.cat(out).numpy()
 
 # %% ../nbs/14_training.ipynb #a2958ec3
@@ -406,7 +450,7 @@ def load_run(run:str|Path, # a run's folder
     ) -> tuple: # (model in evaluation mode, Config, dict with dataset, score, proxy, version)
     "The network of a finished or unfinished run, with its best weights"
     cfg, info = read_config(run)
-    model = make_model(cfg, weights=None)
+    model = make_model(replace(cfg, scnn=None), weights=None)  # all weights are in the run
     path = Path(run)/'model.safetensors'
     model.load(load_safetensors(path), path)
     return model.to(pick_device(device)).eval(), cfg, info
@@ -456,14 +500,28 @@ def rate(t:int, # step
     return (t + 1)/up if t < up else 0.5*(1 + math.cos(math.pi*(t - up)/max(1, total - up)))
 
 # %% ../nbs/14_training.ipynb #3dbd06c3
-def _epoch(players, train, epoch, run, bar, last): # -> the means of its losses; `last`: the row of the epoch before
-    model, cfg, losses = players.model.train(), players.cfg, []
-    per_epoch, device, train.epoch = max(1, len(train)//cfg.batch_size), device_of(model), epoch
+def _stage(players, t, per_epoch): # what learns in step t, and how fast
+    cfg = players.cfg
+    t -= (first := cfg.head_epochs*per_epoch)
+    players.head_alone = t < 0
+    players.model.train(not players.head_alone)
+    players.set_lr(cfg.head_lr if t < 0 else cfg.lr*rate(t, cfg.epochs*per_epoch - first, cfg.warmup))
+
+def _order(train, cfg, epoch): # of the images in an epoch
+    return MIXINGS[cfg.mixing](train.data.table['set'], cfg.seed, epoch)
+
+def _steps(train, cfg): return max(1, len(_order(train, cfg, 0))//cfg.batch_size) # in an epoch
+
+def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its losses; last: row of the epoch before
+    model, cfg, losses = players.model, players.cfg, []
+    per_epoch, device, train.epoch = _steps(train, cfg), device_of(model), epoch
     said = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}
-    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train)).tolist()
-    for t, (x, y) in enumerate(loader(train, cfg.batch_size, order), epoch*per_epoch):
-        players.set_lr(cfg.lr*rate(t, cfg.epochs*per_epoch, cfg.warmup))
-        losses.append(players.step(x.to(device), y.to(device), t))
+    order = _order(train, cfg, epoch)
+    rows = torch.from_numpy(order).split(cfg.batch_size)
+    for t, (x, y) in enumerate(loader(train, cfg.batch_size, order.tolist()), epoch*per_epoch):
+        _stage(players, t, per_epoch)
+        target = targets[rows[t - epoch*per_epoch]].to(device)
+        with seeded(cfg.seed, t): losses.append(players.step(x.to(device), y.to(device), t, target))
         if players.averaged: players.averaged.update_parameters(model)
         if not all(map(math.isfinite, losses[-1].values())):
             raise ValueError(f"{run}: the loss is not finite at step {t}; "
@@ -473,17 +531,25 @@ def _epoch(players, train, epoch, run, bar, last): # -> the means of its losses;
     return pd.DataFrame(losses).mean().to_dict()
 
 # %% ../nbs/14_training.ipynb #a319cbb7
+def _order_found(data, s): # mean over the databases of the SROCC with people's scores; nan where nothing can be ranked
+    ranked = [t for _, t in data.table.groupby('set') if t.raw.nunique() > 1 and s[t.index].std() > 1e-6]
+    return float(np.mean([srocc(upward(t), s[t.index]) for t in ranked])) if ranked else math.nan
+
 def _validation(model, val, cfg): # what the row of an epoch says of the validation images
-    s, raw = predict(model, val), val.data.table.raw
-    row = dict(val_srocc=srocc(raw, s), val_std=float(s.std()))
-    if not cfg.adv_steps: return row
+    if val is None: return dict(val_srocc=math.nan, val_std=math.nan)
+    s = predict(model, val)
+    row = dict(val_srocc=_order_found(val.data, s), val_std=float(s.std()))
+    if not cfg.adv_steps or math.isnan(row['val_srocc']): return row
     attack = PGD(cfg.adv_eps/255, 5, objective=cfg.adv_objective)
-    return row | dict(val_adv_srocc=srocc(raw, predict(model, val, attack)))
+    return row | dict(val_adv_srocc=_order_found(val.data, predict(model, val, attack)))
 
-def _merit(row): return row['val_srocc'] + row.get('val_adv_srocc', 0.)
+def _merit(row): # what the epochs are chosen by; -inf where nothing could be ranked
+    merit = row['val_srocc'] + row.get('val_adv_srocc', 0.)
+    return -math.inf if math.isnan(merit) else merit
 
-def _since_best(rows): # epochs without a better one
-    return len(rows) - 1 - int(np.argmax([*map(_merit, rows)]))
+def _since_best(rows): # epochs without a better one; 0 as long as none could be ranked
+    merits = [*map(_merit, rows)]
+    return len(rows) - 1 - int(np.argmax(merits)) if max(merits) > -math.inf else 0
 
 # %% ../nbs/14_training.ipynb #42fdef24
 def _check_same(run, data, cfg): # is the run in this folder the one to go on with?
@@ -503,34 +569,63 @@ def _begin(run, players, data, resume): # -> the epochs so far
     write_split(data, run/'split.csv')
     return []
 
+# %% ../nbs/14_training.ipynb #cf921b38
+def training_parts(data:IQASet, # images with scores and a split
+                   cfg:Config # `batch_size`, `size`, `crop`
+    ) -> tuple: # training images, validation images (None if there are none)
+    "The parts that `fit` needs, refused if they are too small"
+    train, side = data.part('train'), cfg.crop or cfg.size
+    if len(train) < 2:
+        raise ValueError(f"{data.name}: {plural(len(train), 'image')} to train on; expected at least 2 "
+                         f"(the set: {data.describe()})")
+    if min(cfg.batch_size, len(train)) == 1 and side <= 32:
+        raise ValueError(f"batch_size = {cfg.batch_size}: with views of {side} px, expected at least 2 images a batch")
+    return train, data.part('val') if (data.table.split == 'val').any() else None
+
+_RUN_FILES = 'split.csv', 'metrics.csv', 'model.safetensors', 'state', 'finished' # beside config.json
+
+def _alone(fit): # one process writes to a run's folder, and to no folder with other things under a run's names
+    @wraps(fit)
+    def fit_alone(data, cfg, run, *args, **kw):
+        with locked(run) as run:
+            theirs = [n for n in _RUN_FILES if (run/n).exists()]
+            if theirs and not (run/'config.json').exists():
+                raise ValueError(f"{run}: has {theirs[0]}, but no config.json, so it is no run; give another folder")
+            return fit(data, cfg, run, *args, **kw)
+    return fit_alone
+
 # %% ../nbs/14_training.ipynb #8cf19e2f
+def _training_views(train, cfg): # what the network sees of the training images
+    return Images(train, cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
+                  rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing)
+
+@_alone
 def fit(data:IQASet, # images with scores and a split
         cfg:Config, # what to do
         run:str|Path, # folder for the run; must not hold another one
         resume:bool=False, # go on with an unfinished run of the same configuration
         save_every:float=30., # seconds between saved states
         progress:bool=True # show a bar
-    ) -> Scorer: # with the weights of the best epoch, in evaluation mode
+    ) -> Scorer: # with the weights of the best epoch (the last if none could be ranked), in evaluation mode
     "Train on one part of a set, choose the epoch on another, and leave a run folder"
-    run, train, val = Path(run), data.part('train'), data.part('val')
+    run, (train, val) = Path(run), training_parts(data, cfg)
     if (run/'config.json').exists():
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
         _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
     players = Players(make_model(cfg).to(pick_device(cfg.device)).train(), cfg)  # it may refuse settings: before images
-    train = Images(train, cfg.crop or cfg.size, cfg.resize, cfg.resize_range, train=True,
-                   rotate=cfg.rotate, seed=cfg.seed, resizing=cfg.resizing).preload()
-    val = Images(val, cfg.size, cfg.resize).preload()
+    targets = players.model.targets(train)  # or the set
+    train, val = _training_views(train, cfg).preload(), val and Images(val, cfg.size, cfg.resize).preload()
     model, rows = players.model, _begin(run, players, data, resume)
     best, saved = max(map(_merit, rows), default=-math.inf), time.time()
-    per_epoch = max(1, len(train)//cfg.batch_size)
+    per_epoch = _steps(train, cfg)
     with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',
               disable=not progress) as bar:
         for epoch in range(len(rows), cfg.epochs):
-            losses = _epoch(players, train, epoch, run, bar, rows[-1] if rows else {})
+            losses = _epoch(players, train, targets, epoch, run, bar, rows[-1] if rows else {})
             shown = players.averaged.module if players.averaged else model
             rows.append(dict(epoch=epoch, **losses, **_validation(shown, val, cfg)))
-            if _merit(rows[-1]) > best:
+            if _merit(rows[-1]) > best or best == -math.inf:
                 best = _merit(rows[-1])
                 save_safetensors(shown.state_dict(), run/'model.safetensors')
             with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
@@ -538,10 +633,37 @@ def fit(data:IQASet, # images with scores and a split
             if time.time() - saved >= save_every and epoch + 1 < cfg.epochs:
                 save_state(run, players, rows)
                 saved = time.time()
+    if best == -math.inf:
+        warnings.warn(f"{run}: validation on {plural(len(val or ()), 'image')} ranked nothing in any epoch; "
+                      "the last epoch is kept")
     write_text(run/'finished', f'{len(rows)} epochs\n')
     shutil.rmtree(run/'state', ignore_errors=True)
     model.load(load_safetensors(run/'model.safetensors'), run/'model.safetensors')
     return model.eval()
+
+# %% ../nbs/14_training.ipynb #f17596d7
+def dry_run(data:IQASet, # images with scores and a split
+            cfg:Config # what to do
+    ) -> dict: # what it would do: name -> number or text
+    "What `fit` would do, and about how long it would take"
+    train, val = training_parts(data, cfg)
+    train = _training_views(train, cfg)
+    device = pick_device(cfg.device)
+    players = Players(make_model(cfg).to(device).train(), cfg)
+    targets, parameters = players.model.targets(train.data), sum(p.numel() for p in players.model.parameters())
+    x, y = next(iter(loader(train, n := min(cfg.batch_size, len(train)))))
+    for _ in range(2):
+        start = time.perf_counter()
+        with seeded(cfg.seed): players.step(x.to(device), y.to(device), 0, targets[:n].to(device))
+        step = time.perf_counter() - start
+    start = time.perf_counter()
+    if few := val and val.where(np.arange(len(val)) < n):
+        predict(players.model, Images(few, cfg.size, cfg.resize), PGD(cfg.adv_eps/255, 5) if cfg.adv_steps else None)
+    scoring, steps = (time.perf_counter() - start)*len(val)/len(few) if few else 0, _steps(train, cfg)
+    return {'network': f'{cfg.model} on {cfg.backbone}', 'parameters': parameters, 'weights': cfg.weights or 'none',
+            'training images': len(train), 'validation images': len(val or ()), 'input (px)': cfg.crop or cfg.size,
+            'steps per epoch': steps, 'epochs': cfg.epochs, 'seconds per step': round(step, 3),
+            'minutes': round(cfg.epochs*(steps*step + scoring)/60, 1)}
 
 # %% ../nbs/14_training.ipynb #967211ba
 def adversarial_images(model:Scorer, # the network that learns

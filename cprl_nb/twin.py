@@ -174,6 +174,19 @@ def _traced(model, tracer): # the network as a graph of calls
         for m, attributes in before: vars(m).update(attributes)  # what the code has set while it was followed
 
 # %% ../nbs/11_twin.ipynb #cf7ed57d
+def _same_gradient(net, model, x): # do they agree at x and beside it, and along random signs from there?
+    x = torch.cat([x, (x + torch.randn_like(x)/255).clamp(0, 1)]).requires_grad_()
+    away = x.detach() + torch.randn_like(x).sign()*.5/255
+    if not torch.allclose(net(away), model(away), atol=1e-4): return False
+    def slope(f):
+        s = f(x)
+        g = torch.autograd.grad(s.sum(), x, allow_unused=True)[0] if s.requires_grad else None
+        return g if g is None else g.flatten(1)
+    with torch.enable_grad(): own, copied = slope(model), slope(net)
+    if own is None or copied is None: return own is copied
+    return (own - copied).norm(dim=1).le(.05*own.norm(dim=1) + 1e-30).all().item()
+
+# %% ../nbs/11_twin.ipynb #3b3228b9
 @torch.no_grad()
 def make_fast_copy(model:nn.Module, # in evaluation mode
                    x:torch.Tensor, # images (B, 3, H, W); the copy is compared on two of them
@@ -189,6 +202,8 @@ def make_fast_copy(model:nn.Module, # in evaluation mode
     net.recompile()
     off = (net(x[:2]) - s[:2]).abs().max().item()
     if not off <= 1e-4: raise NoFastCopy(f"its scores differ from the network's by {off:.2g}")
+    with torch.random.fork_rng():
+        if not _same_gradient(net, model, x[:2]): raise NoFastCopy("its gradient differs from the network's")
     if dtype:
         for name, (new, kind) in made.items(): setattr(net, name, kind(new.to(dtype)))
     return net
