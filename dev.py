@@ -366,7 +366,8 @@ def check():
     for p in failed: print(f"{p.name}: an output is an error; mend the cell and run python dev.py run {p.stem}")
     merged = [f"{p.name}: a merge left both sides, between cells <<<<<<< and >>>>>>>" for p, text in texts.items()
               if '"`<<<<<<< ' in text]
-    others = merged + disorder() + stray_links() + anchored_twice() + orphans() + versions() + mixed_imports() + long_lines()
+    others = merged + disorder() + stray_links() + anchored_twice() + orphans()
+    others += versions() + mixed_imports() + long_lines()
     for w in others: print(w)
     return len(wrong) + len(failed) + len(others)
 

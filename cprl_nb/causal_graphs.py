@@ -163,8 +163,8 @@ def back_door_set(graph:nx.DiGraph, # a causal graph
 class LinearSCM:
     "Variables that are weighted sums of their causes plus noise of their own, mean 0"
     def __init__(self,
-                 weights:dict[str, dict[str, float]], # effect -> {cause: weight}
-                 sd:dict[str, float]|None=None, # variable -> standard deviation of its own noise; 1 where none is given
+                 weights:dict, # effect -> {cause: weight}
+                 sd:dict|None=None, # variable -> standard deviation of its own noise; 1 where none is given
                  two_valued=()): # variables whose own noise is ±sd with probability ½ each, not normal
         self.weights = weights
         self.graph = nx.DiGraph([(cause, v) for v, causes in weights.items() for cause in causes])

@@ -332,7 +332,7 @@ def cprl_train(
     settings = {k: v for k, v in own.items() if v is not None} | _settings(set)
     from cprl_nb import training
     from cprl_nb.data import split_by_scene
-    from cprl_nb.databases import open_set
+    from cprl_nb.own_tables import open_set
     from cprl_nb.demo import peak_memory
     from cprl_nb.scoring import open_split
     cfg = _with_settings(training.Config.from_toml(toml) if toml else training.Config(), settings)

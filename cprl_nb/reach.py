@@ -7,6 +7,7 @@ __all__ = ['stability_attacks', 'StabilityInterval', 'FiniteGradient', 'stabilit
 
 # %% ../nbs/13_reach.ipynb #e79a6668
 from dataclasses import dataclass
+from typing import Sequence
 import numpy as np
 import torch
 import torch.nn as nn
@@ -52,7 +53,7 @@ def _run(attack, model, x, y): # as the attack does, but for NaN
 # %% ../nbs/13_reach.ipynb #d1415110
 def stability(model:nn.Module, # (B, 3, H, W) -> (B,)
               x:torch.Tensor, # images (B, 3, H, W), [0, 1]
-              attacks:list[Attack]|None=None # what is tried, in both directions; None: `stability_attacks()`
+              attacks:Sequence[Attack]|None=None # what is tried, in both directions; None: `stability_attacks()`
     ) -> StabilityInterval: # of each image
     "The lowest and highest score that any attack reached"
     attacks = stability_attacks() if attacks is None else attacks

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from .attacks import PGD
 from .data import IQASet, split_by_scene
-from .databases import DATABASES, open_set
+from .databases import DATABASES
+from .own_tables import open_set
 from .evaluation import describe_attack, to_markdown
 from .models import rater_std
 from .rivals import NIMA, rating_shares

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Sequence
 import numpy as np
 import torch
 import torchvision
@@ -210,7 +210,7 @@ class Images(Dataset):
                  data:IQASet, # images with scores
                  size:int=224, # side of the square that the network sees, px
                  resize:int=256, # length of the shorter side before the crop, px
-                 scale:tuple[float, float]=(1., 1.), # in training: range of the factor on `resize`, or of the share of the area
+                 scale:tuple=(1., 1.), # in training: range of the factor on `resize`, or of the share of the area
                  train:bool=False, # random crop?
                  rotate:bool=False, # also random quarter turns? training only
                  seed:int=0, # of the random crops
@@ -248,7 +248,7 @@ class Images(Dataset):
 # %% ../nbs/07_views.ipynb #181a23b3
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
-           order:list[int]|None=None # indices in the order wanted; None: as they are
+           order:Sequence[int]|None=None # indices in the order wanted; None: as they are
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: # batches of (x, quality)
     "Batches of a set, read one ahead"
     drop = order is not None and len(order) >= batch_size  # of a given order, only whole batches
