@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['SQUARES', 'DIRECTIONS', 'Counted', 'BlackBox', 'square_share', 'bump', 'Square', 'NES', 'SPSA', 'ScoreBoundary',
-           'Transfer']
+           'Transfer', 'questions', 'StandIn', 'distil']
 
 # %% ../nbs/12_black_box.ipynb #560dc4e8
 from dataclasses import dataclass, field, fields, replace
 import torch
 import torch.nn as nn
-from .attacks import Attack, NoGradient, scores
+from .attacks import Attack, NoGradient, device_of, frozen, scores
 
 # %% ../nbs/12_black_box.ipynb #2643843d
 class Counted(nn.Module):
@@ -258,3 +258,55 @@ class Transfer(Attack):
 
     def search(self, model, ball, t, clean): # yields what the attack finds on the surrogate
         yield replace(self.attack, target='true')(self.surrogate, ball.x, t.clamp(0, 1))
+
+# %% ../nbs/12_black_box.ipynb #a801b694
+def questions(x:torch.Tensor # images (B, 3, H, W), [0, 1]
+    ) -> torch.Tensor: # as many pictures around them
+    "Mixtures of two images, in another colour, with noise of some grain"
+    B, C, H, W = x.shape
+    share, grain = torch.rand(B, 1, 1, 1), 2**torch.randint(4, (1,)).item()
+    noise = torch.randn(B, C, -(-H//grain), -(-W//grain)).sign()
+    noise = noise.repeat_interleave(grain, 2).repeat_interleave(grain, 3)[..., :H, :W]*torch.rand(B, 1, 1, 1)*16/255
+    colour = torch.randn(B, C, 1, 1)*8/255
+    return torch.lerp(x, x[torch.randperm(B)], share.to(x)).add((colour + noise).to(x)).clamp(0, 1)
+
+# %% ../nbs/12_black_box.ipynb #567ad5cf
+class StandIn(nn.Module):
+    "A small network that learns another's answers"
+    def __init__(self,
+                 side:int): # of the images, px; the first step is as wide as leaves some 64 of it
+        super().__init__()
+        step = max(1, round(side/64))
+        self.body = nn.Sequential(nn.Conv2d(3, 16, 2*step + 1, step, step), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1),
+                                  nn.ReLU(), nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU())
+        self.fc = nn.Linear(32, 1)
+        self.register_buffer('scale', torch.tensor([0., 1.])) # mean and deviation of the answers
+
+    def forward(self, x): # (B, 3, H, W) -> (B,)
+        return self.scale[0] + self.scale[1]*self.fc(self.body((x - .5)*5).mean((2, 3)))[:, 0]
+
+# %% ../nbs/12_black_box.ipynb #de7fdd15
+def distil(model:nn.Module, # (B, 3, H, W) -> (B,)
+           x:torch.Tensor, # images of the set (N, 3, H, W), [0, 1]
+           answers:int=8, # that are asked for, an image
+           steps:int=300, # of Adam
+           seed:int=0, # of questions, weights and batches
+           batch_size:int=32 # images in a batch
+    ) -> StandIn: # in evaluation mode
+    "Teach a small network the answers of another"
+    device = device_of(model)
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(seed)
+        z = torch.cat([x, *(questions(x) for _ in range(answers - 1))])
+        with frozen(model), torch.no_grad():
+            s = torch.cat([scores(model, part.to(device)).float().cpu() for part in z.split(batch_size)])
+        net = StandIn(min(x.shape[-2:]))
+        net.scale.copy_(torch.stack([s.mean(), s.std().clamp(min=1e-6)]))
+        opt = torch.optim.Adam(net.parameters(), 3e-3)
+        for _ in range(steps):
+            i = torch.randint(len(z), (batch_size,))
+            loss = ((net(z[i]) - s[i])/net.scale[1]).square().mean()
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+    return net.eval().to(device)

@@ -55,12 +55,12 @@ def ladder(noise:int, # images that noise may score
            apgd:int, # steps of APGD
            averaged:tuple, # gradients averaged, and steps
            guided:int, # steps of the guided attacks
-           square:int, # queries of the Square attack
+           square:tuple, # queries of the Square attack, and the share of the images that it climbs
            curve:int, # steps at each ε of the curve
            more:tuple=() # further rungs
     ) -> list: # of rungs, in the order in which they are climbed
     "The rungs that every budget has, and more"
-    samples, steps = averaged
+    (samples, steps), (queries, share) = averaged, square
     return [
         Rung('noise', 'floor', lambda e, s: Noise(e, noise, seed=s),
              'random corners, the best counts: what no search finds'),
@@ -74,9 +74,9 @@ def ladder(noise:int, # images that noise may score
              'sees the slope across many small jumps, and through noise'),
         *[Rung(g, 'adaptive', lambda e, s, g=g: PGD(e, guided, gradient=g, seed=s),
                'for hard ranks: another gradient leads') for g in GUIDED],
-        Rung(f'Square {square}', 'query', lambda e, s: Square(e, square, seed=s), 'needs no gradient'),
+        Rung(f'Square {queries}', 'query', lambda e, s: Square(e, queries, seed=s), 'needs no gradient', share),
         Rung('transfer', 'transfer', lambda e, s: PGD(e, pgd, seed=s),
-             'PGD on a surrogate: needs no gradient of this network'),
+             'PGD on a surrogate or a stand-in: needs no gradient of this network'),
         *more,
         Rung(f'ε-curve, PGD-{curve}', 'curve', lambda e, s: PGD(e, curve, seed=s),
              'every ranking falls at some ε, and the sooner the larger it is')]
@@ -86,10 +86,10 @@ AVERAGED_SAME = Rung('averaged, same image', 'adaptive', lambda e, s: PGD(e, 5, 
                      'the mean gradient of a network that draws noise')
 
 # %% ../nbs/16_ladder.ipynb #a09705d8
-BUDGETS = {'quick': ladder(noise=6, pgd=10, apgd=20, averaged=(4, 3), guided=5, square=24, curve=3)}
+BUDGETS = {'quick': ladder(noise=6, pgd=10, apgd=20, averaged=(4, 3), guided=5, square=(200, 1/8), curve=3)}
 
 # %% ../nbs/16_ladder.ipynb #df0630f1
-BUDGETS['standard'] = ladder(noise=20, pgd=10, apgd=100, averaged=(8, 10), guided=20, square=300, curve=10, more=(
+BUDGETS['standard'] = ladder(noise=20, pgd=10, apgd=100, averaged=(8, 10), guided=20, square=(1000, 1/4), curve=10, more=(
     Rung('PGD-50 ×3', 'iterative', lambda e, s: PGD(e, 50, restarts=3, seed=s), 'are more steps and starts better?'),
     Rung('PGD-20, steps of ε', 'iterative', lambda e, s: PGD(e, 20, step_size=e, seed=s),
          'small steps can get stuck between jumps'),
@@ -98,7 +98,7 @@ BUDGETS['standard'] = ladder(noise=20, pgd=10, apgd=100, averaged=(8, 10), guide
     Rung('score boundary 300', 'query', lambda e, s: ScoreBoundary(e, 300, seed=s), 'learns one bit a query')))
 
 # %% ../nbs/16_ladder.ipynb #6f6018be
-BUDGETS['full'] = ladder(noise=100, pgd=10, apgd=200, averaged=(16, 30), guided=50, square=2000, curve=20, more=(
+BUDGETS['full'] = ladder(noise=100, pgd=10, apgd=200, averaged=(16, 30), guided=50, square=(10_000, 1/4), curve=20, more=(
     Rung('PGD-100 ×5', 'iterative', lambda e, s: PGD(e, 100, restarts=5, seed=s), 'are more steps and starts better?'),
     Rung('PGD-50, steps of ε', 'iterative', lambda e, s: PGD(e, 50, step_size=e, seed=s),
          'small steps can get stuck between jumps'),
@@ -231,16 +231,16 @@ def _in_double_too(model, x, grad, step, directions, actual, finest): # what a c
     except Exception: return None # no copy, or a layer that takes one type only
     return (hides, coarse) if ((changes - actual).abs() <= 3*finest).all() else None
 
-def _compare(model, x, steps, directions): # at a point: what is hidden, at the better of the steps (B,); NaN: too coarse
-    grad, found = _slope_of(model, x).nan_to_num(0, 0, 0), []
+def _compare(model, x, steps, directions): # at a point: what is hidden, at the best of the steps (B,); NaN: too coarse
+    grad, best = _slope_of(model, x).nan_to_num(0, 0, 0), torch.full((len(x),), torch.nan)
     for step in steps:
         hides, coarse, actual, finest = _told(model, x, grad, step, directions)
         if coarse.double().mean() > .5:
             other = _in_double_too(model, x, grad, step, directions, actual, finest)
             if other: hides, coarse = other
-        found.append(torch.where(coarse, torch.nan, hides))
-    found = torch.stack(found)
-    return torch.where(found.isnan().all(0), torch.nan, found.nan_to_num(torch.inf, torch.inf).amin(0))
+        best = torch.fmin(best.to(hides), torch.where(coarse, torch.nan, hides))
+        if (best < .5).double().mean() > .9: break # larger steps would say no more
+    return best
 
 # %% ../nbs/16_ladder.ipynb #d9c5504d
 def probe(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
@@ -254,9 +254,9 @@ def probe(model:nn.Module, # (B, 3, H, W) -> (B,), in evaluation mode
     try: slope = gradient(model, x, torch.zeros(len(x)).to(x), OBJECTIVES['raise'])[1]
     except NoGradient: slope = through
     t, rng = min(eps, 8/255), torch.Generator().manual_seed(0)
+    steps = (min(t/5, .1/255), min(t/2, .5/255), t)
     inside = x + eps*(2*torch.rand(x.shape, generator=rng).to(x) - 1)
-    at = _compare(model, x.clamp(t, 1 - t), (min(t/2, .5/255), t), directions)
-    near = _compare(model, inside.clamp(t, 1 - t), (t,), directions)
+    at, near = (_compare(model, z.clamp(t, 1 - t), steps, directions) for z in (x, inside))
     size = lambda g: g.nan_to_num(0, 0, 0).abs().flatten(1).sum(1)
     found = dict(slope=size(slope), through=size(through), nan=~finite, hidden=torch.maximum(at, near))
     return pd.DataFrame({k: v.detach().double().cpu() for k, v in found.items()})
