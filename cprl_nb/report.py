@@ -301,8 +301,8 @@ ATTACK_HEADS = dict(name='attack', family='family', srocc='SROCC', mean_change='
 CURVE_HEADS = dict(eps='ε', srocc='SROCC', low='from', high='to', reach='mean reach', noise='SROCC under noise',
                    noise_reach='reach of noise')
 PATH_HINT = 'In the path of the score the dot is the unchanged photo, the bar the worst score, the tick its quality.'
-HINT = ('before: the photo; at worst: as an attack changed it; difference: what the attack changed, enlarged, where grey '
-        'is nothing and black and white are {}. A click makes the pictures larger. ' + PATH_HINT)
+HINT = ('before: the photo; at worst: as an attack changed it; difference: what the attack changed, enlarged, where '
+        'grey is nothing and black and white are {}. A click makes the pictures larger. ' + PATH_HINT)
 
 # %% ../nbs/18b_report.ipynb #cc78defe
 def _sections(report, told): # of the page, after its head
