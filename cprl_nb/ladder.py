@@ -89,7 +89,8 @@ AVERAGED_SAME = Rung('averaged, same image', 'adaptive', lambda e, s: PGD(e, 5, 
 BUDGETS = {'quick': ladder(noise=6, pgd=10, apgd=20, averaged=(4, 3), guided=5, square=(200, 1/8), curve=3)}
 
 # %% ../nbs/16_ladder.ipynb #df0630f1
-BUDGETS['standard'] = ladder(noise=20, pgd=10, apgd=100, averaged=(8, 10), guided=20, square=(1000, 1/4), curve=10, more=(
+BUDGETS['standard'] = ladder(noise=20, pgd=10, apgd=100, averaged=(8, 10), guided=20, square=(1000, 1/4), curve=10,
+                             more=(
     Rung('PGD-50 ×3', 'iterative', lambda e, s: PGD(e, 50, restarts=3, seed=s), 'are more steps and starts better?'),
     Rung('PGD-20, steps of ε', 'iterative', lambda e, s: PGD(e, 20, step_size=e, seed=s),
          'small steps can get stuck between jumps'),
@@ -98,7 +99,8 @@ BUDGETS['standard'] = ladder(noise=20, pgd=10, apgd=100, averaged=(8, 10), guide
     Rung('score boundary 300', 'query', lambda e, s: ScoreBoundary(e, 300, seed=s), 'learns one bit a query')))
 
 # %% ../nbs/16_ladder.ipynb #6f6018be
-BUDGETS['full'] = ladder(noise=100, pgd=10, apgd=200, averaged=(16, 30), guided=50, square=(10_000, 1/4), curve=20, more=(
+BUDGETS['full'] = ladder(noise=100, pgd=10, apgd=200, averaged=(16, 30), guided=50, square=(10_000, 1/4), curve=20,
+                         more=(
     Rung('PGD-100 ×5', 'iterative', lambda e, s: PGD(e, 100, restarts=5, seed=s), 'are more steps and starts better?'),
     Rung('PGD-50, steps of ε', 'iterative', lambda e, s: PGD(e, 50, step_size=e, seed=s),
          'small steps can get stuck between jumps'),
@@ -177,7 +179,8 @@ def climb(model:nn.Module, # (B, 3, H, W) -> (B,)
             parts.append([v.cpu() for v in (low, high, x_low, x_high, torch.full_like(low, found is None))])
             tick(len(part))
     low, high, x_low, x_high, stuck = map(torch.cat, zip(*parts))
-    far = max((z - x.cpu()).abs().max().item()/eps if 0 <= z.min() and z.max() <= 1 else np.inf for z in (x_low, x_high))
+    both = torch.stack([x_low, x_high])
+    far = (both - x.cpu()).abs().max().item()/eps if 0 <= both.min() and both.max() <= 1 else np.inf
     return Reached(low.numpy(), high.numpy(), stuck.mean().item(), far, None, x_low, x_high)
 
 # %% ../nbs/16_ladder.ipynb #2e983c67
@@ -216,7 +219,7 @@ def _in_double(model): # a copy of the network, or None
         return lambda x: exact(x.double())
     except Exception: return None # the network's own code can raise anything
 
-def _told(f, x, grad, step, directions): # hidden part and coarseness (B,), changes (K, B), resolution of the scores (B,)
+def _told(f, x, grad, step, directions): # hidden part, coarseness (B,), changes (K, B), steps of the scores (B,)
     actual, said, seen = _differences(f, x, grad, step, directions)
     gaps = seen.sort(0).values.diff(dim=0)
     finest = gaps.where(gaps > 0, torch.inf).amin(0)

@@ -123,8 +123,8 @@ def wrong_gradient(e:Evidence # all of it
     if len(hidden) >= 5 and off > .25:
         return Flag('wrong gradient',
                     f'in random directions the score changes by more than the gradient says: at {off:.0%} of '
-                    f'{len(hidden)} images, what the gradient hides could move the score by more than half of what it shows '
-                    f'(median {np.median(hidden):.2g} times)',
+                    f'{len(hidden)} images, what the gradient hides could move the score by more than half of what it '
+                    f'shows (median {np.median(hidden):.2g} times)',
                     'the gradient is not the slope of the function on the way that an attack goes',
                     'look for .detach(), torch.no_grad() and custom backward passes; average gradients over the ball, '
                     'or attack along the gradient of a smooth stand-in', hides=True)
@@ -135,7 +135,7 @@ def coarse(e:Evidence # all of it
     "Differences are lost in rounding"
     share = (e.probe.hidden.isna() & (e.probe.slope > 0) & ~_flat_sigmoid(e.probe)).mean()
     if share > .5:
-        return Flag('coarse scores', f'at {share:.0%} of the images small changes are lost in the rounding of the score',
+        return Flag('coarse scores', f'at {share:.0%} of the images small changes are lost in rounding',
                     'nobody can tell whether the gradient is the slope of the function',
                     'audit the network in float32, and before its scores are rounded')
 
@@ -147,7 +147,7 @@ def saturated(e:Evidence # all of it
     if share > .25:
         return Flag('saturated', f'at {share:.0%} of the images the final sigmoid has a slope below 0.01',
                     'attacks of other libraries follow the score and stand still; those here leave the slope out'
-                    + (', but at so few other images nobody can tell whether the gradient is right' if told < .1 else ''),
+                    + (', but elsewhere are too few images to tell if the gradient is right' if told < .1 else ''),
                     'compare with attacks on the logit only', blocks=bool(told < .1))
 
 # %% ../nbs/17_verdict.ipynb #70818749
@@ -345,7 +345,7 @@ def photos_needed(value:float, # ρ_w − ρ/2, positive
 
 # %% ../nbs/17_verdict.ipynb #ea037a7e
 def _measured(e, rho, worst, interval, bound=False): # the numbers, in words
-    random = (f'The network is random; each score is a mean over draws, give or take {e.noise:.2g}. ' if e.noise else '')
+    random = f'The network is random; scores are means over draws, give or take {e.noise:.2g}. ' if e.noise else ''
     at_most = 'at most ' if bound else ''
     ends = ' (95 % interval {:.2f} to {:.2f})'.format(*interval) if e.resampled else ''
     return (f'{random}SROCC is {rho:.2f} clean and {at_most}{worst:.2f} in the worst case{ends}'
