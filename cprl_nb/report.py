@@ -61,10 +61,10 @@ def _worst(report): # the worst-sided score of each photo (N,)
 # %% ../nbs/18b_report.ipynb #ccf89901
 def _attacks(report): # a dict for each line of the table that is an attack
     rungs = {r.name: r for r in BUDGETS.get(report.about['budget'], [])}
-    cost = lambda n: round(rungs[n].make(report.about['eps'], 0).passes()) if n in rungs else None
+    cost = lambda r: round(r.make(report.about['eps'], 0).passes()*r.share)
     family, wide = report.table.groupby('attack').family.first(), report.wide()
-    return [dict(name=n, family=family[n], srocc=wide.SROCC[n], mean_change=wide['mean change'][n], passes=cost(n))
-            for n in wide.index if family[n]]
+    return [dict(name=n, family=family[n], srocc=wide.SROCC[n], mean_change=wide['mean change'][n],
+                 passes=cost(rungs[n]) if n in rungs else None) for n in wide.index if family[n]]
 
 # %% ../nbs/18b_report.ipynb #67098aaa
 def report_json(report:Report # of `audit`
@@ -178,7 +178,8 @@ def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")
              for k, v in told['srocc'].items()}
     facts = {'network': told['network'], 'photos': told['photos'], 'ε': f"{told['eps']*255:g}/255 in each pixel",
-             'SROCC, clean': srocc['clean'], 'SROCC, worst case': srocc['worst'], 'budget': told['budget'],
+             'SROCC, clean': srocc['clean'],
+             'SROCC, worst case': 'at most '*(told['word'] == 'masked') + srocc['worst'], 'budget': told['budget'],
              'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))
 
@@ -301,8 +302,8 @@ ATTACK_HEADS = dict(name='attack', family='family', srocc='SROCC', mean_change='
 CURVE_HEADS = dict(eps='ε', srocc='SROCC', low='from', high='to', reach='mean reach', noise='SROCC under noise',
                    noise_reach='reach of noise')
 PATH_HINT = 'In the path of the score the dot is the unchanged photo, the bar the worst score, the tick its quality.'
-HINT = ('before: the photo; at worst: as an attack changed it; difference: what the attack changed, enlarged, where grey '
-        'is nothing and black and white are {}. A click makes the pictures larger. ' + PATH_HINT)
+HINT = ('before: the photo; at worst: as an attack changed it; difference: what the attack changed, enlarged, where '
+        'grey is nothing and black and white are {}. A click makes the pictures larger. ' + PATH_HINT)
 
 # %% ../nbs/18b_report.ipynb #cc78defe
 def _sections(report, told): # of the page, after its head

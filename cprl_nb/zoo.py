@@ -671,7 +671,8 @@ def zoo_rates(table:pd.DataFrame # of `run_zoo`
     strong = table.truth.isin(['holds', 'hidden', 'random'])
     rows = {'miss': (weak, table.judged == 'miss'), 'false alarm': (strong, table.judged == 'false alarm'),
             'undecided, can be broken': (weak, table.judged == 'undecided'),
-            'undecided, holds': (strong, table.judged == 'undecided')}
+            'undecided, holds': (strong, table.judged == 'undecided'),
+            'masked, but the gradient is useful': (table.truth == 'broken', table.verdict == 'masked')}
     return pd.DataFrame({k: {'n': (of & is_).sum(), 'of': of.sum(), 'rate': (of & is_).sum()/max(of.sum(), 1),
                              'which': ', '.join(table.index[of & is_])} for k, (of, is_) in rows.items()}).T
 
