@@ -193,12 +193,14 @@ class Report:
         a = self.about
         made = (f"{a['network'].split()[0]}, {a['n']} images, budget {a['budget']}, "
                 f"ε = {a['eps']*255:g}/255, seed {a['seed']}.")
-        flags = [f"- **{f.name}**{'' if f.blocks else ' (a warning)'}: {f.seen}. Why it matters: {f.why}. What to do: {f.do}." for f in self.flags]
+        flags = [f"- **{f.name}**{'' if f.blocks else ' (a warning)'}: {f.seen}. Why it matters: {f.why}. "
+                 f"What to do: {f.do}." for f in self.flags]
         left_out = '; '.join(f'{k} ({v})' for k, v in self.left_out.items())
         curve = self.curve.assign(eps=[f'{z*255:g}/255' for z in self.curve.eps])
         bound = 'All figures are upper bounds on robustness: a stronger attack may well reach further.'
         parts = [f'# {self.verdict}', self.because, made, '## Flags', '\n'.join(flags) or 'None.',
-                 '## Attacks', *[bound]*(self.verdict == 'masked'), to_markdown(self.wide()), *[f'Left out: {left_out}.']*bool(left_out),
+                 '## Attacks', *[bound]*(self.verdict == 'masked'), to_markdown(self.wide()),
+                 *[f'Left out: {left_out}.']*bool(left_out),
                  '## Against ε', to_markdown(curve)]
         return '\n\n'.join(parts) + '\n'
 
@@ -271,7 +273,7 @@ def _chosen(e, rung): # the images that a rung climbs: all, or the share of them
     white = e.together(e.names_of('one step', 'iterative')).reach
     return np.sort(np.argsort(white, kind='stable')[:int(np.ceil(rung.share*len(white)))])
 
-def _climb_some(model, x, e, rung, attack, batch_size, tick, eps): # a rung, with the unchanged score where it does not climb
+def _climb_some(model, x, e, rung, attack, batch_size, tick, eps): # unchanged scores where a rung does not climb
     some = _chosen(e, rung)
     f = climb(model, x[some], attack, batch_size, tick, eps)
     if len(some) == len(x): return f
@@ -393,7 +395,7 @@ def _curve_table(e): # SROCC and mean reach at each ε, attacked and under noise
     return pd.DataFrame(rows, columns=['eps', 'SROCC', 'low', 'high', 'reach', 'noise', 'noise_reach'], dtype=float)
 
 # %% ../nbs/18_audit.ipynb #9930b688
-def _settings(rungs, model, surrogate, x, eps, seed, batch_size): # what the shelf depends on beside the report's `about`
+def _settings(rungs, model, surrogate, x, eps, seed, batch_size): # what the shelf depends on beside `about`
     made = {f'rung {r.name}': re.sub(' at 0x[0-9a-f]+', '', repr(r.make(eps, seed))) for r in rungs}
     return made | {'answers': _answers(model, x, batch_size), "surrogate's answers": _answers(surrogate, x, batch_size)}
 
@@ -402,7 +404,7 @@ def audit(model:nn.Module|Callable, # (B, 3, H, W) -> (B,)
           data:Images|tuple, # a set, or images (N, 3, H, W) and scores (N,), both in [0, 1]
           eps:float=1/255, # radius of the ball (ℓ∞), pixel units
           budget:str|list='quick', # a key of `BUDGETS`, or rungs and attacks
-          surrogate:nn.Module|Callable|None=None, # another network for the same scores; None: a stand-in, taught by `model`
+          surrogate:nn.Module|Callable|None=None, # another network for the same scores; None: a stand-in
           seed:int=0, # of all that is random
           folder:str|Path|None=None, # finished rungs are kept there, and not climbed again
           batch_size:int=32, # images in a batch
@@ -438,7 +440,8 @@ def curve_figure(reports:dict # name -> `Report`
         clean = r.table[(r.table.attack == 'clean') & (r.table.metric == 'SROCC')].iloc[0]
         z, line = np.append(0, r.curve.eps*255), lambda start, column: np.append(start, r.curve[column])
         ax.fill_between(z, line(clean.low, 'low'), line(clean.high, 'high'), color=f'C{k}', alpha=.15, lw=0)
-        ax.plot(z, line(clean.value, 'SROCC'), '.-', color=f'C{k}', label=f"{name}, attacked{' (upper bound)'*(r.verdict == 'masked')}")
+        bound = ' (upper bound)' if r.verdict == 'masked' else ''
+        ax.plot(z, line(clean.value, 'SROCC'), '.-', color=f'C{k}', label=f'{name}, attacked{bound}')
         ax.plot(z, line(clean.value, 'noise'), ':', color=f'C{k}', label=f'{name}, noise')
         ax.axvline(r.about['eps']*255, color='0.7', lw=.8, zorder=0)
     ticks = np.array([0, *EPSILONS])*255
