@@ -10,7 +10,6 @@ __all__ = ['SCENES', 'DISTORTIONS', 'PHOTO_SUFFIXES', 'shrink', 'load_scene', 'j
 import errno, hashlib, io, json, os, shutil, warnings
 from contextlib import contextmanager
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -23,21 +22,28 @@ from .data import IQASet, cache_dir, check_seed, image_suffixes, images_in, open
 
 # %% ../nbs/05_synthetic.ipynb #63d7bcce
 SCENES = {
-    'astronaut': ('astronaut.png', 'Eileen Collins, NASA, public domain'),
-    'camera':    ('camera.png', 'Lav Varshney, CC0'),
-    'chelsea':   ('chelsea.png', 'Stéfan van der Walt, CC0'),
-    'coffee':    ('coffee.png', 'Rachel Michetti, CC0'),
-    'rocket':    ('rocket.jpg', 'SpaceX, public domain'),
-    'china':     ('china.jpg', 'danielbuechele, CC BY 2.0, flickr.com/photos/danielbuechele/6061409035, '
-                               'reduced and distorted here'),
-    'flower':    ('flower.jpg', 'vultilion, CC BY 2.0, flickr.com/photos/vultilion/6056698931, '
-                                'reduced and distorted here'),
-    'hopper':    ('hopper.jpg', 'Grace Hopper, U.S. Navy, public domain')}
+    'astronaut': ('skimage', 'Eileen Collins, NASA, public domain'),
+    'camera':    ('skimage', 'Lav Varshney, CC0'),
+    'chelsea':   ('skimage', 'Stéfan van der Walt, CC0'),
+    'coffee':    ('skimage', 'Rachel Michetti, CC0'),
+    'rocket':    ('skimage', 'SpaceX, public domain'),
+    'china':     ('sklearn', 'danielbuechele, CC BY 2.0, flickr.com/photos/danielbuechele/6061409035, '
+                             'reduced and distorted here'),
+    'flower':    ('sklearn', 'vultilion, CC BY 2.0, flickr.com/photos/vultilion/6056698931, '
+                             'reduced and distorted here'),
+    'hopper':    ('matplotlib', 'Grace Hopper, U.S. Navy, public domain')}
 
 # %% ../nbs/05_synthetic.ipynb #4befcd45
-def _packaged(name): # the photo as the package has it, without its colour profile
-    with Image.open(str(files('cprl_nb')/'photos'/SCENES[name][0])) as im:
-        return Image.fromarray(np.asarray(im.convert('RGB')))
+def _packaged(name): # the photo as its package has it
+    source = SCENES[name][0]
+    if source == 'skimage':
+        from skimage import data
+        return Image.fromarray(getattr(data, name)()).convert('RGB')
+    if source == 'sklearn':
+        from sklearn.datasets import load_sample_image
+        return Image.fromarray(load_sample_image(f'{name}.jpg'))
+    from matplotlib.cbook import get_sample_data
+    return open_image(get_sample_data('grace_hopper.jpg', asfileobj=False))
 
 # %% ../nbs/05_synthetic.ipynb #0dbf366e
 def shrink(im:Image.Image, # RGB
