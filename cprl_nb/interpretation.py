@@ -196,7 +196,7 @@ def landscape(model:nn.Module, # (B, 3, H, W) -> (B,)
               n:int=17, # points in each direction, odd
               seed:int=0, # of the random direction
               batch_size:int=32 # images in a batch
-    ) -> pd.DataFrame: # image, fgsm, random (8-bit steps), score
+    ) -> pd.DataFrame: # image, fgsm, random (grey levels), score
     "Scores over the plane of the FGSM direction and a random one"
     if not 0 < span <= 127: raise ValueError(f"span = {span:g}: give a half width in 8-bit steps, above 0, at most 127")
     if n < 3 or n % 2 == 0: raise ValueError(f"n = {n}: expected an odd number from 3, so that the image is a point")
@@ -256,8 +256,8 @@ def landscape_figure(models:dict, # name -> model (B, 3, H, W) -> (B,)
             ax.set_title(f'{wrapped(k)}: {r.score:.2f}\nrange {r.range:.3f}\nroughness {r.roughness:.4f}', fontsize=9)
             ax.set_box_aspect(1)
             ax.tick_params(labelbottom=i == len(x), labelleft=ax is row[1])
-        row[1].set_ylabel('random (8-bit steps)')
-    fig.supxlabel('FGSM direction (8-bit steps)', fontsize=10)
+        row[1].set_ylabel('random (grey levels)')
+    fig.supxlabel('FGSM direction (grey levels)', fontsize=10)
     fig.colorbar(im, ax=axs[:, 1:], label='change of the score', aspect=30)
     return table, fig
 
@@ -346,7 +346,7 @@ def eps_figure(results:pd.DataFrame, # long form
             ax.plot([0, *line.eps*255], [clean, *line.value], '--' if attack == 'FGSM' else '-', marker='.',
                     color=f'C{i}', label=label)
     ax.axhline(0, color='k', lw=.5)
-    ax.set(xlabel='ε (8-bit steps)', ylabel=f'{metric}, {int(r.n.iloc[0])} images\n{r.score.iloc[0]}')
+    ax.set(xlabel='ε (grey levels)', ylabel=f'{metric}, {int(r.n.iloc[0])} images\n{r.score.iloc[0]}')
     ax.legend(fontsize=9)
     return fig
 
