@@ -85,7 +85,7 @@ def jpeg(im:Image.Image, # RGB
 
 # %% ../nbs/05_synthetic.ipynb #52c3338f
 def white_noise(im:Image.Image, # RGB
-                std:float, # standard deviation, 8-bit steps
+                std:float, # standard deviation, grey levels
                 rng:np.random.Generator # of what is random
     ) -> Image.Image: # of the same size
     "Gaussian white noise on each channel"
