@@ -306,7 +306,7 @@ def _with_settings(cfg, settings): # those that are not None; the string "none" 
 # %% ../nbs/31_cli.ipynb #b9e9b605
 @command(stopped='interrupted; the same command with --resume goes on')
 def cprl_train(
-    model:Param("network: plain, cprl, nima, dbcnn, lwta, denoise, sat, kwta, timm; the TOML file's, or cprl",
+    model:Param("network: plain, cprl, nima, dbcnn, lwta, denoise, sat, kwta, unique, timm; the TOML file's, or cprl",
                 str, opt=False, nargs='?')=None,
     data:Param(f"what to train on: embedded, a database ({', '.join(DATA_NAMES)}), or a .csv file", str)='embedded',
     root:Param("folder of the database, or of the CSV's images", str)=None,
