@@ -316,7 +316,8 @@ def cprl_train(
     out:Param("folder for the run; runs/NETWORK if not given", str)=None,
     toml:Param("TOML file with settings; what is given here goes first", str)=None,
     set:Param("further settings as name=value, e.g. adv_steps=2 smooth=gelu", str, nargs='*')=None,
-    backbone:Param(f"{', '.join(BACKBONE_NAMES)}, or with timm a name of timm's", str)=None,
+    backbone:Param(f"{', '.join(BACKBONE_NAMES)}, or with timm a name of timm's; the TOML file's, or lite0",
+                   str)=None,
     weights:Param("imagenet, a safetensors file, or none", str)=None,
     size:Param("side of the network's input, px", int)=None,
     epochs:Param("passes over the training images", int)=None,
@@ -335,7 +336,8 @@ def cprl_train(
     from cprl_nb.own_tables import open_set
     from cprl_nb.demo import peak_memory
     from cprl_nb.scoring import open_split
-    cfg = _with_settings(training.Config.from_toml(toml) if toml else training.Config(), settings)
+    usual = 'resnet18' if model == 'timm' else 'lite0'  # whose weights are there
+    cfg = _with_settings(training.Config.from_toml(toml) if toml else training.Config(backbone=usual), settings)
     images, out = open_set(data, root, scale), Path(out or f'runs/{cfg.model}')
     images = open_split(images, split) if split else split_by_scene(images, cfg.seed)
     if dry_run:
