@@ -6,8 +6,8 @@
 __all__ = ['COLUMNS', 'PARTS', 'check_output', 'atomic', 'write_text', 'write_csv', 'locked', 'cache_dir', 'image_suffixes',
            'check_file', 'open_image', 'read_image', 'image_size', 'plural', 'images_in', 'read_table', 'check_seed',
            'is_blank', 'numbers', 'IQASet', 'each_file', 'summary', 'gallery', 'split_by_scene', 'repeated_splits',
-           'official_split', 'perceptual_hash', 'close_pairs', 'near_duplicates', 'join_scenes', 'without_leaks',
-           'verify', 'write_split', 'part_names', 'read_split']
+           'take', 'official_split', 'perceptual_hash', 'close_pairs', 'near_duplicates', 'join_scenes',
+           'without_leaks', 'verify', 'write_split', 'part_names', 'read_split']
 
 # %% ../nbs/04_data.ipynb #cc8f0c08
 import csv, gzip, hashlib, importlib, io, os, re, shutil, sys, tempfile, warnings, zlib
@@ -258,7 +258,9 @@ def image_size(path:str|Path # image file
         return im.size
 
 # %% ../nbs/04_data.ipynb #53d2bd54
-def plural(n:int, what:str) -> str: # e.g. "1 scene", "2,000 scenes"
+def plural(n:int, # how many
+           what:str # one of them, such as scene
+    ) -> str: # e.g. "1 scene", "2,000 scenes"
     "A number of things"
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
@@ -591,6 +593,14 @@ def repeated_splits(data:IQASet, # images with scores
     ) -> dict: # seed → set with that split
     "Splits for consecutive seeds"
     return {s: split_by_scene(data, s, **how) for s in range(seed, seed + n)}
+
+# %% ../nbs/04_data.ipynb #d4f0a85d
+def take(data:IQASet, # images with scores
+         split, # one of `PARTS` for each image, or the set with its split
+         part:str # one of `PARTS`
+    ) -> IQASet: # the images of that part
+    "What 0.1.0 had in place of `data.part(...)`"
+    return (split if isinstance(split, IQASet) else data.with_split(split)).part(part)
 
 # %% ../nbs/04_data.ipynb #abb44cb4
 def official_split(data:IQASet, # images with scores

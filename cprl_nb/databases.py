@@ -510,3 +510,9 @@ def agiqa3k(root:str|Path, # the folder that holds data.csv, and the pictures so
     raw, std = (numbers(t[c], where, c, blank=c == 'std_quality') for c in ('mos_quality', 'std_quality'))
     rows = dict(path=paths_below(where, home, t.name), raw=raw, std=std, scene=t.prompt.str.strip(), listed=t.name)
     return _database('agiqa3k', rows, where, 'a prompt is a scene', partial)
+
+# %% ../nbs/06_databases.ipynb #9ad0c3b2
+def __getattr__(name): # of this module, where nothing here is called so
+    from cprl_nb import own_tables
+    if name in own_tables.__all__: return getattr(own_tables, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
