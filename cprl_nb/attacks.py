@@ -92,10 +92,6 @@ class _InOwnType(nn.Module):
 
     def forward(self, x): return self.model(x if self.dtype is None else x.to(self.dtype))
 
-def _type_of(model): # of its first parameter or buffer that has one of the usual types; None: of none
-    usual = torch.float32, torch.float64, *HALVES
-    return next((t.dtype for t in chain(model.parameters(), model.buffers()) if t.dtype in usual), None)
-
 # %% ../nbs/13_attacks.ipynb #c879b585
 def as_scorer(model, # a network, an exported program, or a function: (B, 3, H, W) -> (B,)
               dtype:torch.dtype=torch.float32 # of the images that it will be given
@@ -109,7 +105,8 @@ def as_scorer(model, # a network, an exported program, or a function: (B, 3, H, 
     own = None
     if isinstance(model, nn.Module):
         if any(t.is_inference() for t in chain(model.parameters(), model.buffers())): model = deepcopy(model)
-        own = _type_of(model)
+        types = [t.dtype for t in chain(model.parameters(), model.buffers())]
+        own = next((t for t in types if t in (torch.float32, torch.float64, *HALVES)), None)
         if own in (None, dtype): return model
     name = getattr(model, '__name__', type(model).__name__).replace('<lambda>', 'function')
     return type(name, (_InOwnType,), {})(model, own)

@@ -269,12 +269,9 @@ def _attacks_in_order(rungs, eps, seed): # (rung, its ε, name of the file, atta
     return jobs
 
 # %% ../nbs/22_audit.ipynb #143be34a
-def _chosen(e, rung): # the images that a rung climbs: all, or the share of them with the least reach before
-    white = e.together(e.names_of('one step', 'iterative')).reach
-    return np.sort(np.argsort(white, kind='stable')[:int(np.ceil(rung.share*len(white)))])
-
 def _climb_some(model, x, e, rung, attack, batch_size, tick, eps): # unchanged scores where a rung does not climb
-    some = _chosen(e, rung)
+    white = e.together(e.names_of('one step', 'iterative')).reach
+    some = np.sort(np.argsort(white, kind='stable')[:int(np.ceil(rung.share*len(x)))])  # with the least reach before
     f = climb(model, x[some], attack, batch_size, tick, eps)
     if len(some) == len(x): return f
     ends = {'tried': np.isin(np.arange(len(x)), some)}
@@ -284,8 +281,6 @@ def _climb_some(model, x, e, rung, attack, batch_size, tick, eps): # unchanged s
     return replace(f, **ends)
 
 # %% ../nbs/22_audit.ipynb #3c8f9b54
-def _kept(f): return {k: v for k, v in vars(f).items() if v is not None and not k.startswith('x_')} # on the shelf
-
 def _one_rung(model, x, e, job, furthest, shelf, batch_size, tick): # -> `Reached`, from the shelf or climbed
     rung, eps, name, attack = job
     def go():
@@ -293,7 +288,7 @@ def _one_rung(model, x, e, job, furthest, shelf, batch_size, tick): # -> `Reache
         if rung.family != 'curve' and rung is not BESIDE and f.far <= 1.001:
             furthest.take(f)
             shelf.keep('furthest', vars(furthest))
-        return _kept(f)
+        return {k: v for k, v in vars(f).items() if v is not None and not k.startswith('x_')}
     return Reached(**shelf.load_or_make(name, go))
 
 # %% ../nbs/22_audit.ipynb #299ecc77
@@ -316,17 +311,13 @@ def _climb_all(model, x, e, jobs, furthest, shelf, batch_size, progress): # fill
             e.passes += cost[name]
             fallen = rung.family == 'curve' and e.srocc(f)[0] <= 0
 
-# %% ../nbs/22_audit.ipynb #3d46f8d9
-def _check_scale(clean, name): # scores of the unchanged images (N,)
-    if not 0 <= np.median(clean) <= 1:
-        raise ValueError(f"{name}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale "
-                         "from 0 (worst) to 1 (best); `models.Adapted` can make them so")
-
 # %% ../nbs/22_audit.ipynb #4f70534e
 def _gather_evidence(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, draws, progress): # and the images
     look = shelf.load_or_make('look', lambda: _first_look(model, x, eps, seed, batch_size))
     clean, again, noise = (look.pop(k) for k in ('clean', 'again', 'noise'))
-    _check_scale(clean, _name(model))
+    if not 0 <= np.median(clean) <= 1:
+        raise ValueError(f"{_name(model)}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale "
+                         "from 0 (worst) to 1 (best); `models.Adapted` can make them so")
     if noise:
         model = MeanOf(model, DRAWS)
         if all(getattr(r.make(eps, seed), 'vary', '') != 'same' for r in rungs): rungs = [*rungs, AVERAGED_SAME]

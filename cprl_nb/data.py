@@ -62,10 +62,6 @@ def check_output(path:str|Path # of a file that shall be written in the end
     return path
 
 # %% ../nbs/04_data.ipynb #684d47fa
-def _part_of(path): # a temporary name beside it; one of printable length
-    stem = path.stem if len(os.fsencode(path.name)) < 200 else hashlib.sha256(os.fsencode(path.stem)).hexdigest()[:32]
-    return path.with_name(f'.{stem}.{os.getpid()}.part{path.suffix}')
-
 @contextmanager
 def atomic(path:str|Path): # where the file shall be; its folder is made
     "A temporary path that becomes `path` if the block succeeds and vanishes if it does not"
@@ -73,7 +69,9 @@ def atomic(path:str|Path): # where the file shall be; its folder is made
     through = _goes_through(path)
     target = Path(tempfile.gettempdir())/path.name if through else Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = _part_of(target)
+    long = len(os.fsencode(target.name)) >= 200  # a name has 255 bytes at most
+    stem = hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:32] if long else target.stem
+    part = target.with_name(f'.{stem}.{os.getpid()}.part{target.suffix}')
     try:
         yield part
         if through: return _pour(part, path)
@@ -149,8 +147,6 @@ def _flat(im): # without alpha and palette
         if icc and im.mode not in ('LA', 'La'): flat.info['icc_profile'] = icc
         return flat
     return im if im.mode in ('RGB', 'L', 'CMYK') else im.convert('RGB')
-
-def _upright(im): return ImageOps.exif_transpose(im) if im.getexif().get(0x0112, 1) != 1 else im
 
 # %% ../nbs/04_data.ipynb #5cf418cf
 _PLUGINS = {'.heic': 'pillow-heif', '.heif': 'pillow-heif', '.hif': 'pillow-heif', '.jxl': 'pillow-jxl-plugin',
@@ -239,7 +235,8 @@ def open_image(path:str|Path # image file
         if mode == 'F' or mode == 'I' and kind not in ('PNG', 'PPM'):  # where Pillow calls 16 bits so
             raise _Refused(f"{path}: {mode!r} pixels; expected 8 or 16 bits a channel")
         for check in (_check_header, _check_content): check(path, im)
-        im, tags = _upright(im), getattr(im, 'tag_v2', {})
+        tags = getattr(im, 'tag_v2', {})
+        if im.getexif().get(0x0112, 1) != 1: im = ImageOps.exif_transpose(im)  # 0x0112: how it was held
         return _to_srgb(_high_byte(im, tags) if mode.startswith('I') else _flat(im))
 
 # %% ../nbs/04_data.ipynb #911e74b7
