@@ -161,7 +161,7 @@ class PixelCache:
                 if x.numel() > self.room: self.make_room(x.numel())
                 if x.numel() > self.room:
                     raise OSError(f"{self.limit/1e9:g} GB are in use, and $CPRL_NB_CACHE_GB allows no more")
-                with atomic(file) as p: np.save(p, np.ascontiguousarray(x.permute(1, 2, 0).numpy()))
+                with atomic(file, cached=True) as p: np.save(p, np.ascontiguousarray(x.permute(1, 2, 0).numpy()))
                 self.room -= x.numel()
             except OSError as e:
                 if self.storing:
