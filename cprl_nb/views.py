@@ -248,11 +248,13 @@ class Images(Dataset):
 # %% ../nbs/08_views.ipynb #181a23b3
 def loader(images:Images, # what to read
            batch_size:int, # images in a batch
-           order:Sequence[int]|None=None # indices in the order wanted; None: as they are
+           order:Sequence|None=None # indices in the order wanted, or lists of them, one a batch; None: as they are
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: # batches of (x, quality)
     "Batches of a set, read one ahead"
-    drop = order is not None and len(order) >= batch_size  # of a given order, only whole batches
-    batches = iter(DataLoader(images, batch_size, sampler=order, drop_last=drop))
+    if order and isinstance(order[0], list): batches = iter(DataLoader(images, batch_sampler=order))
+    else:
+        drop = order is not None and len(order) >= batch_size  # of a given order, only whole batches
+        batches = iter(DataLoader(images, batch_size, sampler=order, drop_last=drop))
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(next, batches, None)
         while (batch := ahead.result()) is not None:
