@@ -54,6 +54,13 @@ class Scorer(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def load(self, state, source='the weights'): # a state dict and, for the message, where it is from
+        own = self.state_dict()
+        for name, v in state.items():
+            if name not in own: continue  # which load_state_dict will say
+            if v.is_floating_point() != own[name].is_floating_point():
+                raise ValueError(f"{source}: {name}: {v.dtype}, not {own[name].dtype} or another floating type")
+            if v.is_floating_point() and not (v.abs() < 1e12).all():
+                raise ValueError(f"{source}: {name}: not finite, or beyond 1e12; the file is damaged")
         try: self.load_state_dict(state)
         except RuntimeError as e:
             reason = ' '.join(str(e).split())[:200]

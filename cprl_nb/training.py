@@ -7,7 +7,8 @@ __all__ = ['GROUPS', 'RENAMED', 'TURNS', 'UPDATES', 'ADV_TARGETS', 'BATCHNORMS',
            'RUN_FORMAT', 'NetworkSettings', 'ActivationSettings', 'RivalSettings', 'GameSettings',
            'AdversarialSettings', 'ViewsSettings', 'OptimisationSettings', 'RunSettings', 'Config', 'make_model',
            'pick_device', 'turn_loss', 'Part', 'Players', 'predict', 'write_config', 'read_config', 'load_run',
-           'save_state', 'load_state', 'rate', 'training_parts', 'fit', 'dry_run', 'adversarial_images']
+           'save_state', 'load_state', 'rate', 'training_parts', 'fit', 'live_plot', 'tracker', 'dry_run',
+           'adversarial_images']
 
 # %% ../nbs/17_training.ipynb #92677ff9
 import json, math, shutil, signal, sys, threading, time, warnings
@@ -20,6 +21,7 @@ from typing import Callable
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from fastcore.basics import patch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -34,7 +36,7 @@ from . import __version__
 from .attacks import OBJECTIVES, PGD, PRECISIONS, Ball, batch_limit, device_of, frozen, gradient, scores
 from .attacks import as_scorer, warn_of_company
 from .data import IQASet, atomic, check_seed, divided, locked, meet, place, plural, read_split, seeded, write_split
-from .data import write_text
+from .data import write_csv, write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc, upward
 from .models import BACKBONES, NETWORKS, CPRLModel, QualityModel, Scorer, load_safetensors, save_safetensors
@@ -491,11 +493,12 @@ def read_config(run:str|Path # a run's folder
     path = Path(run)/'config.json'
     if not path.is_file(): raise FileNotFoundError(f"{path}: missing; expected a run folder, as training writes it")
     try: info = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as e: raise ValueError(f"{path}: not JSON ({e})") from None
+    except (ValueError, RecursionError) as e: raise ValueError(f"{path}: not JSON ({e})") from None
     _check_format(path, info)
-    missing = {'dataset', 'score', 'proxy'} - set(info)
+    missing = {'dataset', 'score', 'proxy', 'config'} - set(info)
     if missing: raise ValueError(f"{path}: {sorted(missing)[0]!r} is missing; expected what training writes")
-    cfg = info.pop('config', None) or {}
+    cfg = info.pop('config')
+    if not isinstance(cfg, dict): raise ValueError(f"{path}: config = {cfg!r}: expected the settings in their groups")
     try: return (_from_format_2(cfg) if info['format'] == 2 else Config.from_groups(cfg)), info
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
 
@@ -514,36 +517,49 @@ def load_run(run:str|Path, # a run's folder
 def _opt_tensors(opt, prefix):
     return {f'{prefix}.{i}.{k}': v for i, s in opt.state_dict()['state'].items() for k, v in s.items()}
 
-def _restore_opt(opt, tensors, prefix):
-    state = {}
+def _restore_opt(opt, tensors, prefix, path):
+    state, params = {}, opt.param_groups[0]['params']
     for name, v in tensors.items():
-        if name.startswith(prefix + '.'):
-            _, i, k = name.split('.')
-            state.setdefault(int(i), {})[k] = v
+        if not name.startswith(prefix + '.'): continue
+        _, i, k = name.split('.')
+        if k != 'step' and (int(i) >= len(params) or v.shape != params[int(i)].shape):
+            raise ValueError(f"{path}: {name} is not of this network; delete the folder of the state, or the run")
+        state.setdefault(int(i), {})[k] = v
     opt.load_state_dict({**opt.state_dict(), 'state': state})
 
 # %% ../nbs/17_training.ipynb #6b2ce8b6
 def save_state(run:Path, # the run's folder
                players:Players, # network, optimisers and mean
-               rows:list): # the epochs so far
+               rows:list, # the epochs so far
+               step:int, # number of the step that comes next
+               losses:list): # those of the unfinished epoch, a row a step
     "Leave all that is needed to go on"
     tensors = {f'model.{k}': v for k, v in players.model.state_dict().items()} | _opt_tensors(players.opt, 'min')
     if players.opt_max: tensors |= _opt_tensors(players.opt_max, 'max')
     if players.averaged: tensors |= {f'mean.{k}': v for k, v in players.averaged.state_dict().items()}
-    save_safetensors(tensors | {'epochs': torch.tensor(len(rows))}, run/'state'/'last.safetensors')
+    progress = json.dumps(dict(rows=rows, step=step, losses=losses, tensors=len(tensors)))
+    text = torch.frombuffer(bytearray(progress.encode()), dtype=torch.uint8)
+    save_safetensors(tensors | {'progress': text}, run/'state'/'last.safetensors')
 
 # %% ../nbs/17_training.ipynb #935f6f44
 def load_state(run:Path, # the run's folder
-               players:Players # what is put where it was
-    ) -> int: # number of finished epochs
+               players:Players, # what is put where it was
+               per_epoch:int # steps
+    ) -> tuple[list, int, list]: # epochs so far, step that comes next, losses of the unfinished epoch
     "Go back to a saved state"
-    tensors = load_safetensors(run/'state'/'last.safetensors')
+    path = run/'state'/'last.safetensors'
+    tensors = load_safetensors(path)
+    if 'progress' not in tensors: raise ValueError(f"{path}: of another version of cprl_nb; train again, or use that")
+    progress = json.loads(bytes(tensors.pop('progress').tolist()))
+    rows, step, losses = (progress[k] for k in ('rows', 'step', 'losses'))
+    if (len(tensors), step) != (progress['tensors'], len(rows)*per_epoch + len(losses)):
+        raise ValueError(f"{path}: incomplete; delete {run}, and train again")
     part = lambda prefix: {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    players.model.load(part('model.'), run/'state')
-    _restore_opt(players.opt, tensors, 'min')
-    if players.opt_max: _restore_opt(players.opt_max, tensors, 'max')
+    players.model.load(part('model.'), path)
+    _restore_opt(players.opt, tensors, 'min', path)
+    if players.opt_max: _restore_opt(players.opt_max, tensors, 'max', path)
     if players.averaged: players.averaged.load_state_dict(part('mean.'))
-    return int(tensors['epochs'])
+    return rows, step, losses
 
 # %% ../nbs/17_training.ipynb #c0a7eca4
 def rate(t:int, # step
@@ -560,30 +576,67 @@ def _stage(players, t, per_epoch): # what learns in step t, and how fast
     t -= (first := cfg.head_epochs*per_epoch)
     players.head_alone = t < 0
     players.model.train(not players.head_alone)
+    if cfg.batchnorm == 'frozen':
+        for m in players.model.modules():
+            if isinstance(m, nn.modules.batchnorm._BatchNorm): m.eval()
     players.set_lr(cfg.head_lr if t < 0 else cfg.lr*rate(t, cfg.epochs*per_epoch - first, cfg.warmup))
 
-def _order(train, cfg, epoch): # of the images in an epoch
-    return MIXINGS[cfg.mixing](train.data.table['set'], cfg.seed, epoch)
+def _batches(train, cfg, epoch): # the rows of each
+    order = torch.from_numpy(MIXINGS[cfg.mixing](train.data.table['set'], cfg.seed, epoch))
+    return order.split(cfg.batch_size)[:max(1, len(order)//cfg.batch_size)]
 
-def _steps(train, cfg): return max(1, len(_order(train, cfg, 0))//cfg.batch_size) # in an epoch
+# %% ../nbs/17_training.ipynb #7193a083
+@contextmanager
+def _stoppable(): # -> a list that has something in it as soon as this process shall stop
+    asked = []
+    def ask(number, frame):
+        if asked: raise KeyboardInterrupt
+        asked.append(number)
+        print('\nstopping after this step; at once if asked again', file=sys.stderr)
+    signals = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
+    before = {s: signal.signal(s, ask) or signal.SIG_DFL for s in signals}
+    try: yield asked
+    finally:
+        for s, handler in before.items(): signal.signal(s, handler)
 
-def _epoch(players, train, targets, epoch, run, bar, last): # -> means of its losses; last: row of the epoch before
-    model, cfg, losses = players.model, players.cfg, []
-    per_epoch, device, train.epoch = _steps(train, cfg), device_of(model), epoch
-    said = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}
-    order = _order(train, cfg, epoch)
-    rows = torch.from_numpy(order).split(cfg.batch_size)
-    for t, (x, y) in enumerate(loader(train, cfg.batch_size, order.tolist()), epoch*per_epoch):
-        _stage(players, t, per_epoch)
-        target = targets[rows[t - epoch*per_epoch]].to(device)
-        with seeded(cfg.seed, t): losses.append(players.step(x.to(device), y.to(device), t, target))
-        if players.averaged: players.averaged.update_parameters(model)
-        if not all(map(math.isfinite, losses[-1].values())):
-            raise ValueError(f"{run}: the loss is not finite at step {t}; "
-                             f"lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}")
+def _anywhere(yes): # in any of the processes
+    if place()[1] < 2: return yes
+    return bool(_over_processes([torch.tensor([float(yes)])])[0])
+
+# %% ../nbs/17_training.ipynb #7a0b4b05
+def _check_finite(said, run, cfg, t, x, target, paths):
+    if all(map(math.isfinite, said.values())): return
+    kept = run/('not_finite.safetensors' if place()[1] == 1 else f'not_finite-{place()[0]}.safetensors')
+    names = torch.frombuffer(bytearray('\n'.join(paths).encode(errors='replace')), dtype=torch.uint8)
+    save_safetensors(dict(x=x, target=target, names=names), kept)
+    raise ValueError(f"{run}: the loss is not finite at step {t}, of {paths[0]} and {len(paths) - 1} more (all in "
+                     f"{kept.name}); lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}, or give clip = 1")
+
+# %% ../nbs/17_training.ipynb #6348e922
+def _peak(device): # memory in use at most until now, MB
+    if device.type == 'cuda': return torch.cuda.max_memory_allocated(device)/1e6
+    if resource is None: return math.nan
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(1e6 if sys.platform == 'darwin' else 1e3)
+
+def _epoch(players, train, targets, epoch, run, bar, last, losses, save): # fills `losses`; last: row of the epoch before
+    (rank, size), cfg, device = place(), players.cfg, device_of(players.model)
+    batches, train.epoch = _batches(train, cfg, epoch), epoch
+    mine = [rows.tensor_split(size)[rank] for rows in batches]
+    firsts = [sum(map(len, rows.tensor_split(size)[:rank])) for rows in batches]
+    shown, done, start = {k: f'{v:.3f}' for k, v in last.items() if 'srocc' in k}, len(losses), time.time()
+    for k, (x, y) in enumerate(loader(train, cfg.batch_size, [r.tolist() for r in mine[done:]]), done):
+        t = epoch*len(batches) + k
+        _stage(players, t, len(batches))
+        batch = [v.to(device) for v in (x, y, targets[mine[k]])]
+        with seeded(cfg.seed, t, *[rank]*(size > 1)):
+            losses.append(players.step(*batch[:2], t, batch[2], firsts[k], len(batches[k])))
+        if players.averaged: players.averaged.update_parameters(players.model)
+        _check_finite(losses[-1], run, cfg, t, batch[0], batch[2], [train.paths[i] for i in mine[k].tolist()])
+        speed = sum(map(len, batches[done:k + 1]))/(time.time() - start)
         bar.update()
-        bar.set_postfix(loss=f'{losses[-1][players.name]:.4f}', **said)
-    return pd.DataFrame(losses).mean().to_dict()
+        bar.set_postfix(loss=f'{losses[-1][players.name]:.4f}', img_s=f'{speed:.1f}', MB=f'{_peak(device):.0f}', **shown)
+        save(t + 1, k + 1 == len(batches))
+    return dict(images_per_s=round(speed, 2), memory_mb=round(_peak(device), 1))
 
 # %% ../nbs/17_training.ipynb #a319cbb7
 def _order_found(data, s): # mean over the databases of the SROCC with people's scores; nan where nothing can be ranked
@@ -616,13 +669,14 @@ def _check_same(run, data, cfg): # is the run in this folder the one to go on wi
         if was == asked: continue
         raise ValueError(f"{run}: made with {name} = {was!r}, not {asked!r}; resume with the same configuration")
 
-def _begin(run, players, data, resume): # -> the epochs so far
+def _begin(run, players, data, resume, per_epoch): # -> the epochs so far, the step that comes next, its epoch's losses
     if resume and (run/'state'/'last.safetensors').exists():
-        done = load_state(run, players)
-        return pd.read_csv(run/'metrics.csv').head(done).to_dict('records')
+        rows, step, losses = load_state(run, players, per_epoch)
+        if rows: load_safetensors(run/'model.safetensors')  # is the best epoch so far readable?
+        return rows, step, losses
     write_config(run, players.cfg, data)
     write_split(data, run/'split.csv')
-    return []
+    return [], 0, []
 
 # %% ../nbs/17_training.ipynb #cf921b38
 def training_parts(data:IQASet, # images with scores and a split
@@ -660,7 +714,8 @@ def fit(data:IQASet, # images with scores and a split
         run:str|Path, # folder for the run; must not hold another one
         resume:bool=False, # go on with an unfinished run of the same configuration
         save_every:float=30., # seconds between saved states
-        progress:bool=True # show a bar
+        progress:bool=True, # show a bar
+        after_epoch:Callable[[list], object]=len # is called with the rows of the epochs so far; see `live_plot`
     ) -> Scorer: # with the weights of the best epoch (the last if none could be ranked), in evaluation mode
     "Train on one part of a set, choose the epoch on another, and leave a run folder"
     run, (train, val) = Path(run), training_parts(data, cfg)
@@ -668,33 +723,77 @@ def fit(data:IQASet, # images with scores and a split
         if not resume: raise ValueError(f"{run}: there is a run already; give another folder, or resume it")
         _check_same(run, data, cfg)
         if not (run/'state').exists() and (run/'finished').exists(): return load_run(run, cfg.device)[0]
-    players = Players(make_model(cfg).to(pick_device(cfg.device)).train(), cfg)  # it may refuse settings: before images
+    device, (rank, size) = pick_device(cfg.device), place()
+    players = Players(make_model(cfg).to(device).train(), cfg)  # it may refuse settings: before images
+    if size > 1 and device.type == 'cuda': nn.SyncBatchNorm.convert_sync_batchnorm(players.model)
     targets = players.model.targets(train)  # or the set
     train, val = _training_views(train, cfg).preload(), val and Images(val, cfg.size, cfg.resize).preload()
-    model, rows = players.model, _begin(run, players, data, resume)
-    best, saved = max(map(_merit, rows), default=-math.inf), time.time()
-    per_epoch = _steps(train, cfg)
-    with tqdm(total=cfg.epochs*per_epoch, initial=len(rows)*per_epoch, desc=cfg.model, unit='step',
-              disable=not progress) as bar:
+    model, per_epoch = players.model, len(_batches(train, cfg, 0))
+    rows, step, losses = _begin(run, players, data, resume, per_epoch)
+    best, saved, total = max(map(_merit, rows), default=-math.inf), time.time(), cfg.epochs*per_epoch
+    def save(t, at_end): # the state, if it is time, before the step with the number t; or what follows will do it
+        nonlocal saved
+        if at_end: return
+        stop, late = _anywhere(bool(asked)), _anywhere(time.time() - saved >= save_every)
+        if stop or late:
+            save_state(run, players, rows, t, losses)
+            saved = time.time()
+        if stop: raise KeyboardInterrupt(f"{run}: stopped after step {t} of {total}, its state is kept")
+    bar = tqdm(total=total, initial=step, desc=cfg.model, unit='step', disable=not progress or rank > 0)
+    with bar, _stoppable() as asked:
         for epoch in range(len(rows), cfg.epochs):
-            losses = _epoch(players, train, targets, epoch, run, bar, rows[-1] if rows else {})
+            cost = _epoch(players, train, targets, epoch, run, bar, rows[-1] if rows else {}, losses, save)
             shown = players.averaged.module if players.averaged else model
-            rows.append(dict(epoch=epoch, **losses, **_validation(shown, val, cfg)))
+            means = pd.DataFrame(losses).mean().to_dict()
+            rows.append(dict(epoch=epoch, **means, **_validation(shown, val, cfg), **cost))
+            losses.clear()
             if _merit(rows[-1]) > best or best == -math.inf:
                 best = _merit(rows[-1])
                 save_safetensors(shown.state_dict(), run/'model.safetensors')
-            with atomic(run/'metrics.csv') as p: pd.DataFrame(rows).to_csv(p, index=False)
+            write_csv(pd.DataFrame(rows), run/'metrics.csv')
+            after_epoch(rows)
             if cfg.patience and _since_best(rows) >= cfg.patience: break
-            if time.time() - saved >= save_every and epoch + 1 < cfg.epochs:
-                save_state(run, players, rows)
-                saved = time.time()
+            save((epoch + 1)*per_epoch, epoch + 1 == cfg.epochs)
     if best == -math.inf:
         warnings.warn(f"{run}: validation on {plural(len(val or ()), 'image')} ranked nothing in any epoch; "
                       "the last epoch is kept")
     write_text(run/'finished', f'{len(rows)} epochs\n')
-    shutil.rmtree(run/'state', ignore_errors=True)
+    if rank == 0: shutil.rmtree(run/'state', ignore_errors=True)
     model.load(load_safetensors(run/'model.safetensors'), run/'model.safetensors')
     return model.eval()
+
+# %% ../nbs/17_training.ipynb #23537122
+def live_plot() -> Callable[[list], None]: # for `fit`
+    "A figure in the notebook that grows with each epoch"
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+    shown = display('the first epoch is running', display_id=True)
+    def draw(rows): # the epochs so far
+        t = pd.DataFrame(rows)
+        fig, axs = plt.subplots(1, 2, figsize=(7, 2.6))
+        for ax, names in zip(axs, (t.filter(regex='mse|loss|SF|NC'), t.filter(regex='srocc'))):
+            ax.plot(t.epoch, names, marker='.', label=[*names])
+            ax.set(xlabel='epoch')
+            ax.legend()
+        shown.update(fig)
+        plt.close(fig)
+    return draw
+
+def tracker(name:str, # a tracker of accelerate, e.g. "tensorboard", "wandb", "mlflow"
+            run:str|Path # the run's folder; its name is that of the run
+    ) -> Callable[[list], None]: # for `fit`
+    "Pass the row of each epoch on to a tracker"
+    from accelerate import PartialState
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    known = {str(k): kind for k, kind in LOGGER_TYPE_TO_CLASS.items()}
+    if name not in known: raise ValueError(f"tracker = {name!r}: choose one of {', '.join(sorted(known))}")
+    if name not in map(str, get_available_trackers()):
+        raise ValueError(f"tracker = {name!r}: not installed; pip install {name}")
+    PartialState()  # trackers ask who they are
+    kind, run = known[name], Path(run)
+    log = kind(run.name, logging_dir=run.parent/'logs') if kind.requires_logging_directory else kind(run.name)
+    log.start()
+    return lambda rows: log.log({k: v for k, v in rows[-1].items() if k != 'epoch'}, step=rows[-1]['epoch'])
 
 # %% ../nbs/17_training.ipynb #f17596d7
 def dry_run(data:IQASet, # images with scores and a split
@@ -714,7 +813,7 @@ def dry_run(data:IQASet, # images with scores and a split
     start = time.perf_counter()
     if few := val and val.where(np.arange(len(val)) < n):
         predict(players.model, Images(few, cfg.size, cfg.resize), PGD(cfg.adv_eps/255, 5) if cfg.adv_steps else None)
-    scoring, steps = (time.perf_counter() - start)*len(val)/len(few) if few else 0, _steps(train, cfg)
+    scoring, steps = (time.perf_counter() - start)*len(val)/len(few) if few else 0, len(_batches(train, cfg, 0))
     return {'network': f'{cfg.model} on {cfg.backbone}', 'parameters': parameters, 'weights': cfg.weights or 'none',
             'training images': len(train), 'validation images': len(val or ()), 'input (px)': cfg.crop or cfg.size,
             'steps per epoch': steps, 'epochs': cfg.epochs, 'seconds per step': round(step, 3),
