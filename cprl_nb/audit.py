@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .attacks import Attack, as_scorer, check_eps, check_inputs, device_of, frozen, scores
 from .black_box import BlackBox, Transfer, distil
-from .data import atomic, write_csv, write_text
+from .data import atomic, divided, place, seeded, write_csv, write_text
 from .views import Images
 from .metrics import confidence_interval, gains, measure_many, worst_sided
 from .evaluation import RESULT_COLUMNS, to_markdown
@@ -210,11 +210,11 @@ class Report:
 DRAWS = 8 # of a random network, for each of its scores
 
 def _score(model, x, batch_size, grad=False): # (N,)
-    device, found = device_of(model), []
-    for part in x.split(batch_size):
-        with torch.enable_grad() if grad else nullcontext(): s = scores(model, part.to(device).requires_grad_(grad))
-        found.append(s.detach().double().cpu().numpy())
-    return np.concatenate(found)
+    def one(part, i):
+        z = part.to(device_of(model)).requires_grad_(grad)
+        with torch.enable_grad() if grad else nullcontext(): s = scores(model, z)
+        return s.detach().double().cpu().numpy()
+    return np.concatenate(divided(x.split(batch_size), one))
 
 def _first_look(model, x, eps, seed, batch_size): # two scores of each image, their noise, and the probe
     with frozen(model), torch.no_grad(), seeded(seed):
@@ -223,7 +223,7 @@ def _first_look(model, x, eps, seed, batch_size): # two scores of each image, th
         if abs(clean - again).max() > max(1e-3*clean.std(), 1e-6):
             several = np.stack([_score(model, x, batch_size) for _ in range(DRAWS)])
             clean, noise = several.mean(0), np.sqrt(several.var(0, ddof=1).mean()/DRAWS)
-        found = pd.concat([probe(model, part.to(device_of(model)), eps) for part in x.split(batch_size)])
+        found = pd.concat(divided(x.split(batch_size), lambda part, i: probe(model, part.to(device_of(model)), eps)))
     return dict(clean=clean, again=again, noise=noise) | {k: v.to_numpy() for k, v in found.items()}
 
 # %% ../nbs/22_audit.ipynb #be16df22
@@ -295,7 +295,8 @@ def _one_rung(model, x, e, job, furthest, shelf, batch_size, tick): # -> `Reache
 def _climb_all(model, x, e, jobs, furthest, shelf, batch_size, progress): # fills the evidence
     cost = {j[2]: j[3].passes()*j[0].share for j in jobs}
     todo = sum(0 if shelf.has(name) else c for name, c in cost.items())
-    with tqdm(total=round(todo*len(x)), desc='auditing', unit='pass', unit_scale=True, disable=not progress) as bar:
+    hide = not progress or place()[0] > 0
+    with tqdm(total=round(todo*len(x)), desc='auditing', unit='pass', unit_scale=True, disable=hide) as bar:
         fallen = False
         for job in jobs:
             rung, eps, name, _ = job

@@ -9,8 +9,8 @@ __all__ = ['BUDGET_NAMES', 'RECIPE_NAMES', 'WEIGHT_NAMES', 'BACKBONE_NAMES', 'OR
            'cprl_tables']
 
 # %% ../nbs/31_cli.ipynb #cbbde24f
-import argparse, inspect, os, re, sys, warnings
-from contextlib import contextmanager, suppress
+import argparse, inspect, io, os, re, sys, warnings
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from functools import partial, wraps
 from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
@@ -35,7 +35,10 @@ def one_line_errors(command:str, # the command's name
         with suppress(OSError, ValueError): os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (ValueError, OSError) as e: sys.exit(f"{command}: {_as_options(e)}")
-    except KeyboardInterrupt as e: sys.exit(f"{command}: {str(e) or stopped}")
+    except KeyboardInterrupt as e:
+        said = str(e)
+        if said and 'goes on' not in said: said += '; ' + stopped.removeprefix('interrupted; ')
+        sys.exit(f'{command}: {said or stopped}')
     except (MemoryError, RuntimeError) as e:
         if not _memory_is_out(e): raise
         sys.exit(f"{command}: out of memory; smaller batches (--batch_size) or smaller images need less")
@@ -49,7 +52,8 @@ def plain_terminal(command:str): # the command's name
     def show(message, category, filename, *args):
         if category is UserWarning and Path(filename).is_relative_to(Path(package).parent):
             print(f"{command}: {_as_options(message)}", file=sys.stderr)
-    with warnings.catch_warnings():
+    first = int(os.environ.get('RANK') or 0) == 0  # of several processes, the first one speaks
+    with warnings.catch_warnings(), nullcontext() if first else redirect_stdout(io.StringIO()):
         warnings.simplefilter('default', UserWarning)
         warnings.showwarning = show
         yield
@@ -149,7 +153,11 @@ def cprl_score(
     if csv: check_output(csv)
     eps_px = eps/255 if interval else None
     table, info = score_images(images, model, batch_size, device, eps_px, size, resize, recursive)
-    if csv: write_csv(table, csv)
+    try:
+        if csv: write_csv(table, csv)
+    except OSError:
+        table.to_csv(sys.stdout, index=False)  # the work is not lost
+        raise
     good, bad = table[table.error.isna()], table[table.error.notna()]
     if len(good):
         if not csv: print(good.drop(columns='error').to_string(index=False, float_format='{:.4f}'.format))
@@ -325,6 +333,7 @@ def cprl_train(
     lr:Param("AdamW's learning rate at its peak", float)=None,
     seed:Param("of split, crops, order and weights", int)=None,
     resume:Param("go on with an unfinished run of the same settings", store_true)=False,
+    tracker:Param("also log the epochs with tensorboard, wandb, mlflow or another tracker of accelerate", str)=None,
     dry_run:Param("print what would be done, sizes, memory and an estimate of the time, and stop", store_true)=False,
     device:Param("torch device; auto: CUDA where there is one", str)=None):
     "Train one network on one set, and leave a run that the other commands take"
@@ -334,7 +343,6 @@ def cprl_train(
     from cprl_nb import training
     from cprl_nb.data import split_by_scene
     from cprl_nb.own_tables import open_set
-    from cprl_nb.demo import peak_memory
     from cprl_nb.scoring import open_split
     usual = 'resnet18' if model == 'timm' else 'lite0'  # whose weights are there
     cfg = _with_settings(training.Config.from_toml(toml) if toml else training.Config(backbone=usual), settings)
@@ -343,9 +351,9 @@ def cprl_train(
     if dry_run:
         said = training.dry_run(images, cfg)
         print(images.describe(), cfg, *(f'{k}: {v:,}' if isinstance(v, int) else f'{k}: {v}' for k, v in said.items()),
-              f'folder: {out}{peak_memory()}; nothing was written', sep='\n')
+              f'folder: {out}; nothing was written', sep='\n')
         return
-    training.fit(images, cfg, out, resume)
+    training.fit(images, cfg, out, resume, after_epoch=training.tracker(tracker, out) if tracker else len)
     import pandas as pd
     print(pd.read_csv(out/'metrics.csv').round(4).to_string(index=False))
     print(f'{out}: the epoch with the best validation SROCC is kept; cprl_evaluate --model {out} tests it')

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn as nn
-from .attacks import APGD, FGSM, OBJECTIVES, PGD, Attack, NoGradient, device_of, frozen, gradient, scores
+from .attacks import APGD, FGSM, OBJECTIVES, PGD, Attack, NoGradient, batch_limit, device_of, frozen, gradient
+from .attacks import scores
 from .black_box import NES, BlackBox, ScoreBoundary, Square
 from .data import divided, place, seeded
 from .reach import stability
@@ -182,7 +183,8 @@ def _differences(model, x, grad, t, directions): # -> changes (K, B), what the g
     for _ in range(directions):
         v = (2.*torch.randint(2, x.shape, generator=rng) - 1).to(x)
         for way in (1, -1):
-            with seeded(0): seen.append(scores(model, x + way*t*v).double())
+            z = x + way*t*v
+            with seeded(0): seen.append(scores(model, z, batch_limit(z, with_gradient=False)).double())
         actual.append((seen[-2] - seen[-1])/2)
         said.append(t*(grad*v).flatten(1).sum(1).double())
     return tuple(map(torch.stack, (actual, said, seen)))

@@ -7,11 +7,11 @@ __all__ = ['GROUPS', 'RENAMED', 'TURNS', 'UPDATES', 'ADV_TARGETS', 'BATCHNORMS',
            'RUN_FORMAT', 'NetworkSettings', 'ActivationSettings', 'RivalSettings', 'GameSettings',
            'AdversarialSettings', 'ViewsSettings', 'OptimisationSettings', 'RunSettings', 'Config', 'make_model',
            'pick_device', 'turn_loss', 'Part', 'Players', 'predict', 'write_config', 'read_config', 'load_run',
-           'save_state', 'load_state', 'rate', 'training_parts', 'fit', 'live_plot', 'tracker', 'dry_run',
-           'adversarial_images']
+           'save_state', 'load_state', 'rate', 'peak_memory', 'training_parts', 'fit', 'live_plot', 'tracker',
+           'dry_run', 'adversarial_images']
 
 # %% ../nbs/17_training.ipynb #92677ff9
-import json, math, shutil, signal, sys, threading, time, warnings
+import json, math, os, shutil, signal, sys, threading, time, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -35,8 +35,8 @@ except ModuleNotFoundError: import tomli as tomllib  # Python 3.10
 from . import __version__
 from .attacks import OBJECTIVES, PGD, PRECISIONS, Ball, batch_limit, device_of, frozen, gradient, scores
 from .attacks import as_scorer, warn_of_company
-from .data import IQASet, atomic, check_seed, divided, locked, meet, place, plural, read_split, seeded, write_split
-from .data import write_csv, write_text
+from .data import IQASet, check_seed, divided, locked, place, plural, read_split, seeded, write_csv, write_split
+from .data import write_text
 from .views import RESIZINGS, Images, loader, multi_crop
 from .metrics import srocc, upward
 from .models import BACKBONES, NETWORKS, CPRLModel, QualityModel, Scorer, load_safetensors, save_safetensors
@@ -292,8 +292,8 @@ def make_model(cfg:Config, # what to build
 # %% ../nbs/17_training.ipynb #acc4cea8
 def pick_device(name:str # "auto" or a torch device
     ) -> torch.device: # where to compute
-    "CUDA where there is one, if asked to choose"
-    if name == 'auto': name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    "CUDA where there is one, if asked to choose; of several processes, each has a card of its own"
+    if name == 'auto': name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else 'cpu'
     try: return torch.empty(1, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError) as e:
         why = str(e).splitlines()[0]
@@ -392,7 +392,7 @@ class Players:
         said = {self.name: natural, f'adv_{self.name}': attacked}
         return f[:n], self.model.score(clean), (1 - w)*natural + w*attacked, said
 
-    def parts(self, x, y_true, t, target, first, total): # of a batch of `total` images, of which x are those from `first`
+    def parts(self, x, y_true, t, target, first, total): # of a batch of `total` images: x are those from `first`
         rows = torch.arange(len(x)).tensor_split(self.cfg.accumulate)
         for r in filter(len, rows):
             z, seed = None, 1000003*self.cfg.seed + t
@@ -613,12 +613,14 @@ def _check_finite(said, run, cfg, t, x, target, paths):
                      f"{kept.name}); lower lr = {cfg.lr:g} or risk_weight = {cfg.risk_weight:g}, or give clip = 1")
 
 # %% ../nbs/17_training.ipynb #6348e922
-def _peak(device): # memory in use at most until now, MB
-    if device.type == 'cuda': return torch.cuda.max_memory_allocated(device)/1e6
+def peak_memory(device:torch.device|None=None # of a CUDA device what PyTorch has had there; None: the CPU
+    ) -> float: # MB; nan where the system does not tell
+    "The largest memory that this process has had"
+    if device is not None and device.type == 'cuda': return torch.cuda.max_memory_allocated(device)/1e6
     if resource is None: return math.nan
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(1e6 if sys.platform == 'darwin' else 1e3)
 
-def _epoch(players, train, targets, epoch, run, bar, last, losses, save): # fills `losses`; last: row of the epoch before
+def _epoch(players, train, targets, epoch, run, bar, last, losses, save): # last: row of the epoch before
     (rank, size), cfg, device = place(), players.cfg, device_of(players.model)
     batches, train.epoch = _batches(train, cfg, epoch), epoch
     mine = [rows.tensor_split(size)[rank] for rows in batches]
@@ -634,9 +636,10 @@ def _epoch(players, train, targets, epoch, run, bar, last, losses, save): # fill
         _check_finite(losses[-1], run, cfg, t, batch[0], batch[2], [train.paths[i] for i in mine[k].tolist()])
         speed = sum(map(len, batches[done:k + 1]))/(time.time() - start)
         bar.update()
-        bar.set_postfix(loss=f'{losses[-1][players.name]:.4f}', img_s=f'{speed:.1f}', MB=f'{_peak(device):.0f}', **shown)
+        shown |= dict(loss=f'{losses[-1][players.name]:.4f}', img_s=f'{speed:.1f}', MB=f'{peak_memory(device):.0f}')
+        bar.set_postfix(shown)
         save(t + 1, k + 1 == len(batches))
-    return dict(images_per_s=round(speed, 2), memory_mb=round(_peak(device), 1))
+    return dict(images_per_s=round(speed, 2), memory_mb=round(peak_memory(device), 1))
 
 # %% ../nbs/17_training.ipynb #a319cbb7
 def _order_found(data, s): # mean over the databases of the SROCC with people's scores; nan where nothing can be ranked
@@ -817,6 +820,7 @@ def dry_run(data:IQASet, # images with scores and a split
     return {'network': f'{cfg.model} on {cfg.backbone}', 'parameters': parameters, 'weights': cfg.weights or 'none',
             'training images': len(train), 'validation images': len(val or ()), 'input (px)': cfg.crop or cfg.size,
             'steps per epoch': steps, 'epochs': cfg.epochs, 'seconds per step': round(step, 3),
+            'peak memory (GB)': round(peak_memory(device)/1e3, 1),
             'minutes': round(cfg.epochs*(steps*step + scoring)/60, 1)}
 
 # %% ../nbs/17_training.ipynb #967211ba
