@@ -114,6 +114,7 @@ def atomic(path:str|Path, # where the file shall be; its folder is made
     part = target.with_name(f'.{stem}.{os.getpid()}.part{target.suffix}')
     try:
         yield part
+        if not cached: meet()  # until then, nobody sees the file
         if cached or place()[0] == 0: _into_place(part, target, path, through, cached)
     except OSError as e:
         if e.errno not in _NO_ROOM: raise
