@@ -601,7 +601,8 @@ def _stoppable(): # -> a list that has something in it as soon as this process s
 
 def _anywhere(yes): # in any of the processes
     if place()[1] < 2: return yes
-    return bool(_over_processes([torch.tensor([float(yes)])])[0])
+    from accelerate import PartialState
+    return bool(_over_processes([torch.tensor([float(yes)], device=PartialState().device)])[0])
 
 # %% ../nbs/17_training.ipynb #7a0b4b05
 def _check_finite(said, run, cfg, t, x, target, paths):
