@@ -457,7 +457,7 @@ def predict(model:torch.nn.Module, # (B, 3, H, W) -> (B,)
     batches = [rows.tolist() for rows in torch.arange(len(images)).split(batch_size)]
     ahead = loader(images, batch_size, batches[rank::size])
     def one(rows, i): # a batch and its number
-        x, y = (v.to(device) for v in next(ahead))
+        x, y = (v.to(device, non_blocking=True) for v in next(ahead))
         with seeded(0, i):
             if attack is not None: x = attack(model, x, y)
             s = scores(model, x, batch_limit(x, with_gradient=False)).float()
@@ -630,7 +630,7 @@ def _epoch(players, train, targets, epoch, run, bar, last, losses, save): # last
     for k, (x, y) in enumerate(loader(train, cfg.batch_size, [r.tolist() for r in mine[done:]]), done):
         t = epoch*len(batches) + k
         _stage(players, t, len(batches))
-        batch = [v.to(device) for v in (x, y, targets[mine[k]])]
+        batch = [v.to(device, non_blocking=True) for v in (x, y, targets[mine[k]])]
         with seeded(cfg.seed, t, *[rank]*(size > 1)):
             losses.append(players.step(*batch[:2], t, batch[2], firsts[k], len(batches[k])))
         if players.averaged: players.averaged.update_parameters(players.model)
@@ -834,10 +834,11 @@ def adversarial_images(model:Scorer, # the network that learns
                        total:int|None=None # and how many the batch has; None: these
     ) -> torch.Tensor: # (B, 3, H, W), [0, 1]
     "Images to learn from"
-    ball, rng = Ball(x, cfg.adv_eps/255), torch.Generator().manual_seed(seed)
-    drawn = torch.rand((total or len(x), *x.shape[1:]), generator=rng)[first:][:len(x)].to(x)
-    here = ball.project(x + ball.eps*(2*drawn - 1))
-    if cfg.adv_sides == 'random': y = torch.randint(2, (total or len(x),), generator=rng)[first:][:len(x)].to(x)
+    ball, rng = Ball(x, cfg.adv_eps/255), torch.Generator(x.device).manual_seed(seed)
+    n, drawn = total or len(x), dict(generator=rng, device=x.device)
+    start = torch.rand((n, *x.shape[1:]), **drawn)[first:][:len(x)].to(x)
+    here = ball.project(x + ball.eps*(2*start - 1))
+    if cfg.adv_sides == 'random': y = torch.randint(2, (n,), **drawn)[first:][:len(x)].to(x)
     with frozen(model), torch.autocast(x.device.type, PRECISIONS[cfg.precision], enabled=cfg.precision != 'float32'):
         for _ in range(cfg.adv_steps):
             _, grad = gradient(model, here, y, OBJECTIVES[cfg.adv_objective])

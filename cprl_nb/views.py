@@ -11,6 +11,7 @@ import hashlib, math, os, re, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Iterator, NamedTuple, Sequence
 import numpy as np
@@ -204,6 +205,9 @@ def _longest(size, resize, scale, resizing): # the longest shorter side that a v
     return longest
 
 # %% ../nbs/08_views.ipynb #83b9cbf6
+@cache
+def _readers(): return ThreadPoolExecutor(min(12, max(1, (os.cpu_count() or 1)//2))) # half the cores cut views
+
 class Images(Dataset):
     "Images of a set as (x, quality) for training (random crop) or testing (centre crop)"
     def __init__(self,
@@ -234,6 +238,9 @@ class Images(Dataset):
         else: x = crop_view(x, self.size, self.resize, self.nth_crop, rng)
         return x, self.quality[i]
 
+    def __getitems__(self, rows): # of a batch, for PyTorch's loaders
+        return [*_readers().map(self.__getitem__, rows)]
+
     def preload(self,
                 threads:int|None=None): # None: one a core, at most 8
         "Decode every image once; a damaged file shows now, not in the middle of training"
@@ -251,10 +258,12 @@ def loader(images:Images, # what to read
            order:Sequence|None=None # indices in the order wanted, or lists of them, one a batch; None: as they are
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: # batches of (x, quality)
     "Batches of a set, read one ahead"
-    if order and isinstance(order[0], list): batches = iter(DataLoader(images, batch_sampler=order))
+    how = dict(pin_memory=torch.cuda.is_available())  # a copy to the card need not be waited for
+    if order and isinstance(order[0], list): how |= dict(batch_sampler=order)
     else:
         drop = order is not None and len(order) >= batch_size  # of a given order, only whole batches
-        batches = iter(DataLoader(images, batch_size, sampler=order, drop_last=drop))
+        how |= dict(batch_size=batch_size, sampler=order, drop_last=drop)
+    batches = iter(DataLoader(images, **how))
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(next, batches, None)
         while (batch := ahead.result()) is not None:
