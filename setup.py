@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["cprl_nb", "cprl_nb.*"]),
-    package_data={"cprl_nb": ["py.typed"]},  # type checkers read the annotations
+    package_data={"cprl_nb": ["py.typed", "networks/*.safetensors"]},  # annotations for type checkers; networks
     python_requires=f'>={cfg["min_python"]}',
     install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split()},
