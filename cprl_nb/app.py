@@ -25,7 +25,7 @@ from .scoring import Loaded, load_scorer
 
 # %% ../nbs/31_app.ipynb #a0b1000a
 def demo_runs(folder:str|Path='runs' # where demos are
-    ) -> list: # the runs of the plain network and of CPRL; without a demo, the names of `PRETRAINED`
+    ) -> list[Path|str]: # the runs of the plain network and of CPRL; without a demo, the names of `PRETRAINED`
     "The networks of the newest demo, or those that come with the package"
     whole = lambda demo: all((demo/run/'model.safetensors').is_file() for run in ('plain', 'cprl'))
     demos = [demo for demo in Path(folder).glob('demo*') if whole(demo)]
@@ -320,7 +320,7 @@ class _Handler(BaseHTTPRequestHandler): # its server has the desk
 def answer(desk:Desk, # who is asked
            url:str, # /look?name=… or /attacked?name=…&network=…&eps=…, ε in grey levels
            raw:bytes # the photo's file
-    ) -> dict: # for JSON
+    ) -> dict[str, object]: # for JSON
     "The answer to a question about a photo"
     question, about = urlsplit(url).path, dict(parse_qsl(urlsplit(url).query))
     name, network, eps = (about.get(k, '') for k in ('name', 'network', 'eps'))

@@ -222,7 +222,7 @@ def side(y:torch.Tensor, # scores (B,), [0, 1]
     return torch.where(y >= centre, 1., -1.).to(y.dtype)
 
 def reflection(centre:float=.5 # where good begins, in [0, 1]
-    ) -> Callable: # (score, target) -> value
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]: # (score, target) -> value
     "Score reflection (Eq. 5) around a centre"
     def f(s, t): return 1 - side(t, centre)*s
     f.__name__ = 'reflection' if centre == .5 else f'reflection at {centre:g}'

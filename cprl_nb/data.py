@@ -309,7 +309,7 @@ def read_image(path:str|Path # image file
 
 # %% ../nbs/04_data.ipynb #f2f7c365
 def image_size(path:str|Path # image file
-    ) -> tuple: # (width, height), px, as stored
+    ) -> tuple[int, int]: # (width, height), px, as stored
     "Size of an image from the header of its file"
     path = Path(path)
     with _decoding(path), Image.open(path) as im:
@@ -337,7 +337,7 @@ def _kind_left_out(p): # the group in which it is counted
 # %% ../nbs/04_data.ipynb #c2502b85
 def images_in(folder:str|Path, # to look into
               recursive:bool=False # also into the folders inside? Links to folders are not followed
-    ) -> tuple: # (image files in order, what was left out: a sentence, or '')
+    ) -> tuple[list[Path], str]: # (image files in order, what was left out: a sentence, or '')
     "The photographs in a folder"
     found, left = [], Counter()
     for p in _walk(Path(folder), recursive):
@@ -396,7 +396,7 @@ def _rows(path, text): # row number → cells, of rows that are not blank; and t
 # %% ../nbs/04_data.ipynb #c5e22835
 def read_table(path:str|Path, # a text file with columns, also gzipped
                header:int|None=0 # 0: the first row has the column names; None: there are no names
-    ) -> tuple: # (table of strings, its index the row in the file; how it was read, e.g. "utf-16, separated by tab")
+    ) -> tuple[pd.DataFrame, str]: # strings, the index the row in the file; how read: "utf-16, separated by tab"
     "Read a CSV whose encoding and separator nobody has said"
     path = Path(path)
     check_file(path, 'no such file; expected a CSV')
@@ -546,7 +546,7 @@ class IQASet:
             raise ValueError(f"{self.name}: its split has no images in the part {name!r} ({sizes})")
         return self.where(self.split == name)
 
-    def sets(self) -> dict: # name → set
+    def sets(self) -> dict[str, 'IQASet']: # name → set
         "Each database by itself, where several are combined"
         apart = dict([*self.table.groupby('set', sort=False)])
         if len(apart) == 1: return {self.name: self}
@@ -649,7 +649,7 @@ def repeated_splits(data:IQASet, # images with scores
                     n:int=10, # how many
                     seed:int=0, # of the first; the others follow
                     **how # of `split_by_scene`: val, test, bands
-    ) -> dict: # seed → set with that split
+    ) -> dict[int, IQASet]: # seed → set with that split
     "Splits for consecutive seeds"
     return {s: split_by_scene(data, s, **how) for s in range(seed, seed + n)}
 
@@ -689,7 +689,7 @@ def perceptual_hash(image:str|Path|Image.Image # file, or what `open_image` give
 # %% ../nbs/04_data.ipynb #4bbc9255
 def close_pairs(hashes, # (N, 64), bool
                 bits:int=10 # by which the hashes of a pair may differ
-    ) -> tuple: # i, j, bits: places of each pair, i < j, and by how many bits the two differ
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # i < j: places of each pair; bits in which they differ
     "Which hashes are close to each other"
     sign, found = 2*np.asarray(hashes, np.float32) - 1, []
     for start in range(0, len(sign), 1024):

@@ -199,7 +199,7 @@ def _mat(path, *names): # variables of a MATLAB file, flat; cells of text as str
 
 # %% ../nbs/06_databases.ipynb #eba64520
 def images_below(folder:str|Path # any folder
-    ) -> list: # paths of the image files in it and below, in order
+    ) -> list[Path]: # paths of the image files in it and below, in order
     "Image files of a folder, by their suffix"
     known = {e for e, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     return [p for p in sorted(Path(folder).rglob('*')) if p.suffix.lower() in known and p.is_file()]
@@ -214,7 +214,7 @@ def _first(home, needs): # the first alternative that is there
 def paths_below(where:str|Path, # file with the names, for messages
                 root:str|Path, # folder of the images
                 names # as in the file (N,)
-    ) -> list: # (N,), absolute paths
+    ) -> list[str]: # (N,), absolute paths
     "Where the images are that a list names; names that climb out or are ambiguous are refused"
     names, top = pd.Series(names, dtype=object).astype(str).str.strip(), os.path.abspath(root)
     if (names == '').any(): raise ValueError(f"{where}: row {names.index[names == ''][0]} has no image name")

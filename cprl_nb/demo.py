@@ -241,6 +241,6 @@ def pretrained_demo(out:str|Path='runs/pretrained', # results; a number is added
     write_csv(found, out/'table.csv')
     write_text(out/'table.md', f'{to_markdown(shown)}\n\n{words}\n')
     x, y = images[int(worst)]
-    save_figure(adversarial_figure(models, x, y.item(), attack, 'opinion score'), out/'fig1_adversarial.png')
+    save_figure(adversarial_figure(models, x, y.item(), attack, data.score), out/'fig1_adversarial.png')
     print(f"\n{shown.round(3).to_string()}\n\n{words}\n{out}: table.csv, table.md, fig1_adversarial.png")
     return Demo(found, out)

@@ -195,7 +195,7 @@ def load_imagenet(body:nn.Module, # of that backbone
 
 # %% ../nbs/10_models.ipynb #d8102c87
 def load_safetensors(path:str|Path # a .safetensors file
-    ) -> dict: # name -> tensor
+    ) -> dict[str, torch.Tensor]: # name -> tensor
     "Read a safetensors file; any other format is refused"
     path = Path(path)
     check_file(path, 'no such file; expected weights as .safetensors')
@@ -255,7 +255,7 @@ class QualityModel(Scorer):
 # %% ../nbs/10_models.ipynb #1df33f56
 def resolve_layers(names:str|list, # "all", "last", or block or stage names, as a list or separated by commas
                    known:list # the network's blocks, in order
-    ) -> list: # blocks, in order
+    ) -> list[str]: # blocks, in order
     "The blocks that `names` mean"
     names = [n.strip() for n in (names.split(',') if isinstance(names, str) else names)]
     means = lambda n, k: n in ('all', k) or k.startswith(f'{n}.') or n == 'last' and k == known[-1]
@@ -303,7 +303,7 @@ class CPRLModel(QualityModel):
 NETWORKS = {'plain': QualityModel, 'cprl': CPRLModel} # name -> builder(backbone, weights, **settings it names)
 
 def network_settings(network:str # a key of `NETWORKS`
-    ) -> dict: # name -> default; a setting without one has `inspect.Parameter.empty`
+    ) -> dict[str, object]: # name -> default; a setting without one has `inspect.Parameter.empty`
     "The settings that a network names, beside backbone and weights"
     if network not in NETWORKS: raise ValueError(f"network = {network!r}: choose one of {', '.join(NETWORKS)}")
     _, _, *own = signature(NETWORKS[network]).parameters.values()

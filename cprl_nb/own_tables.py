@@ -48,7 +48,7 @@ _SCALES = (0, 1), (1, 5), (0, 5), (1, 10), (0, 10), (0, 100)
 def infer_scale(raw, # scores
                 scale:tuple|None=None, # (worst, best) possible score, if known
                 column:str='' # name of their column
-    ) -> tuple: # (scale, a sentence)
+    ) -> tuple[tuple[float, float], str]: # (scale, a sentence)
     "The customary scale that the scores fit, and its direction, said aloud"
     raw = np.asarray(raw, float)
     raw = raw[np.isfinite(raw)]

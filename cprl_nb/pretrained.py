@@ -11,6 +11,7 @@ import hashlib, json
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save
 from .data import IQASet, atomic, check_file, official_split, split_by_scene
@@ -39,7 +40,7 @@ def pack(run:str|Path, # a finished run
 
 # %% ../nbs/20_pretrained.ipynb #8dcecad6
 def read_packed(path:str|Path # a file that `pack` wrote
-    ) -> dict: # config, card, sha256, dataset, score, proxy, version
+    ) -> dict[str, Any]: # config, card, sha256, dataset, score, proxy, version
     "What a packed network says of itself"
     check_file(path := Path(path), 'no such file; expected a packed network')
     try:

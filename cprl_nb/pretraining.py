@@ -84,7 +84,7 @@ SMALL = {k: (fn, values[::2]) for k, (fn, values) in list(PUBLISHED.items())[:5]
 CLASS_LISTS = {'small': SMALL, 'published': PUBLISHED}
 
 def class_names(distortions:dict # name -> (function, values)
-    ) -> list: # "blur 7", …
+    ) -> list[str]: # "blur 7", …
     "The classes of an S-CNN, in order"
     return [f'{k} {v:g}' for k, (_, values) in distortions.items() for v in values]
 

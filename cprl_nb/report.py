@@ -68,7 +68,7 @@ def _attacks(report): # a dict for each line of the table that is an attack
 
 # %% ../nbs/24_report.ipynb #67098aaa
 def report_json(report:Report # of `audit`
-    ) -> dict: # of the schema above; JSON can say all that is in it
+    ) -> dict[str, object]: # of the schema above; JSON can say all that is in it
     "A report as names and numbers"
     about, rows = report.about, report.table[report.table.metric == 'SROCC'].set_index('attack')
     lines = dict(clean='clean', worst='worst case')
@@ -117,7 +117,7 @@ def _path(row, low, high): # the path of a score in a range, as a drawing
 
 # %% ../nbs/24_report.ipynb #ba30b0b9
 def short_names(paths:list # of files
-    ) -> list: # of str
+    ) -> list[str]: # of str
     "Paths without the folder that they share"
     shared = os.path.commonprefix([*map(str, paths)]).replace('\\', '/')
     return [str(p)[shared.rfind('/') + 1:] for p in paths]

@@ -181,7 +181,7 @@ class Denoise(nn.Module):
 # %% ../nbs/11_rivals.ipynb #a56155aa
 @torch.no_grad()
 def place_shapes(model:QualityModel # any
-    ) -> dict: # name of a place -> (K, H, W) of what enters its activation
+    ) -> dict[str, tuple[int, int, int]]: # name of a place -> (K, H, W) of what enters its activation
     "Sizes of the maps at the places of a network, for an image of 64 px"
     shapes, hooks, training = {}, [], model.training
     *names, last = model.layer_names()

@@ -130,7 +130,7 @@ def _view(cfg, size, resize): # sides of the network's input and before the crop
 # %% ../nbs/27_scoring.ipynb #4787db97
 def find_images(paths:list, # image files or folders
                 recursive:bool=False # also the folders inside?
-    ) -> list: # image files
+    ) -> list[Path]: # image files
     "Files as they are, and for a folder the images in it"
     found = []
     for p in map(Path, paths):

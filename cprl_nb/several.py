@@ -97,7 +97,7 @@ def preference(mean, # of two images or of many pairs: (..., 2), higher is bette
 
 # %% ../nbs/12_several.ipynb #bd9a1101
 def pairs_within(sets:torch.Tensor # number of each image's database (B,)
-    ) -> tuple: # i, j (P,): places in the batch, i < j
+    ) -> tuple[torch.Tensor, torch.Tensor]: # i, j (P,): places in the batch, i < j
     "All pairs of images of one database"
     i, j = torch.triu_indices(len(sets), len(sets), 1, device=sets.device)
     same = sets[i] == sets[j]

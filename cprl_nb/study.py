@@ -12,6 +12,7 @@ import re, time
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 import pandas as pd
 from .attacks import FGSM, PGD
 from .audit import audit
@@ -19,6 +20,7 @@ from .scoring import load_scorer
 from .data import IQASet, atomic, read_split, split_by_scene
 from .databases import livec
 from .views import Images
+from .models import Scorer
 from .evaluation import RESULT_COLUMNS, describe_attack, evaluate
 from .training import Config, fit
 
@@ -68,7 +70,7 @@ DEFENCES = {
 
 # %% ../nbs/28_study.ipynb #f62ed55e
 def cell_settings(cell:str # a key of `CELLS` or `DEFENCES`
-    ) -> dict: # settings of `Config`
+    ) -> dict[str, Any]: # settings of `Config`
     "What sets a cell apart from the recipe"
     cells = CELLS | DEFENCES
     if cell not in cells:
@@ -159,7 +161,7 @@ def train_cell(cell:str, # its id
             images:IQASet, # on what; with a split
             out:str|Path, # folder for the runs
             progress:bool=True # show bars
-    ) -> tuple: # (network, folder of its run)
+    ) -> tuple[Scorer, Path]: # (network, folder of its run)
     "The network of a cell, trained unless it was"
     run = Path(out)/f"{cell}-seed{cfg.seed}"
     return fit(images, cfg, run, resume=True, progress=progress), run

@@ -59,7 +59,7 @@ def method_config(method:str, # a key of `METHODS`
 
 # %% ../nbs/29_tables.ipynb #60ba2e2c
 def method_attacks(cfg:Config # of a method
-    ) -> list: # of attacks
+    ) -> list[Callable]: # of attacks
     "FGSM and PGD-10; for a network that draws, also PGD-10 along the mean gradient of eight draws"
     return ATTACKS + [PGD(1/255, 10, samples=8, vary='same')]*(cfg.model == 'lwta' and cfg.drawn)
 
@@ -74,7 +74,7 @@ def why_not(cfg:Config, # of a method
 DATASETS = dict(vcl='VCL', live='LIVE', livec='LIVEC', koniq='KONIQ') # of the paper, as it calls them
 
 def open_databases(data:list # NAME=FOLDER, NAME=FILE.csv, or embedded
-    ) -> tuple: # {name: set}, {name of one that is left out: why}
+    ) -> tuple[dict[str, IQASet], dict[str, str]]: # {name: set}, {name of one that is left out: why}
     "The databases that are there, and why others are left out"
     known, found, absent = dict(d.partition('=')[::2] for d in data), {}, {}
     for name in [*known, *(d for d in DATASETS if d not in known)]:

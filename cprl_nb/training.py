@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 import pandas as pd
 import torch
@@ -152,12 +152,14 @@ def _unknown(name, known): # what to say of a name that is not among the known
 
 # %% ../nbs/17_training.ipynb #7973ae76
 @dataclass(repr=False)
-class Config(*reversed(GROUPS.values())): # dataclasses take the fields of the last base first
+class Config(RunSettings, OptimisationSettings, ViewsSettings, AdversarialSettings, GameSettings, RivalSettings,
+             ActivationSettings, NetworkSettings): # dataclasses take the fields of the last base first
     "What a run is made with: the settings of all groups"
-    def __new__(cls, *args, **settings):
-        known = [f.name for f in fields(cls)]
-        for name in set(settings) - set(known): raise ValueError(f"setting {_unknown(name, known)}")
-        return super().__new__(cls)
+    if not TYPE_CHECKING: # an editor shall see the fields
+        def __new__(cls, *args, **settings):
+            known = [f.name for f in fields(cls)]
+            for name in set(settings) - set(known): raise ValueError(f"setting {_unknown(name, known)}")
+            return super().__new__(cls)
 
     def __post_init__(self):
         if isinstance(self.resize_range, list): self.resize_range = tuple(self.resize_range)  # JSON has no tuples
@@ -306,7 +308,7 @@ def turn_loss(model:CPRLModel, # the network
               y_true:torch.Tensor, # labels (B,), [0, 1]
               turn:str, # a key of `TURNS`
               cfg:Config # `game_loss`, `risk_weight`, `detach_y`
-    ) -> tuple: # (loss, its parts: SF and NC, or the errors under the interventions)
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]: # loss; its parts: SF and NC, or errors
     "The loss of lines 5 to 10"
     changed = {}
     for name, kind in zip(turn.split('+'), TURNS[turn]):
@@ -488,7 +490,7 @@ def _from_format_2(old): # flat settings under their old names -> Config
 
 # %% ../nbs/17_training.ipynb #ca3e2f41
 def read_config(run:str|Path # a run's folder
-    ) -> tuple: # (Config, dict of the rest)
+    ) -> tuple[Config, dict[str, Any]]: # (Config, dict of the rest)
     "Read and check config.json"
     path = Path(run)/'config.json'
     if not path.is_file(): raise FileNotFoundError(f"{path}: missing; expected a run folder, as training writes it")
@@ -505,7 +507,7 @@ def read_config(run:str|Path # a run's folder
 # %% ../nbs/17_training.ipynb #d9a1776e
 def load_run(run:str|Path, # a run's folder
              device:str='auto' # torch device
-    ) -> tuple: # (model in evaluation mode, Config, dict with dataset, score, proxy, version)
+    ) -> tuple[Scorer, Config, dict[str, Any]]: # in evaluation mode; dict: dataset, score, proxy, version
     "The network of a finished or unfinished run, with its best weights"
     cfg, info = read_config(run)
     model = make_model(replace(cfg, scnn=None), weights=None)  # all weights are in the run
@@ -685,7 +687,7 @@ def _begin(run, players, data, resume, per_epoch): # -> the epochs so far, the s
 # %% ../nbs/17_training.ipynb #cf921b38
 def training_parts(data:IQASet, # images with scores and a split
                    cfg:Config # `batch_size`, `size`, `crop`
-    ) -> tuple: # training images, validation images (None if there are none)
+    ) -> tuple[IQASet, IQASet|None]: # training images, validation images (None if there are none)
     "The parts that `fit` needs, refused if they are too small"
     train, side = data.part('train'), cfg.crop or cfg.size
     if len(train) < 2:
@@ -802,7 +804,7 @@ def tracker(name:str, # a tracker of accelerate, e.g. "tensorboard", "wandb", "m
 # %% ../nbs/17_training.ipynb #f17596d7
 def dry_run(data:IQASet, # images with scores and a split
             cfg:Config # what to do
-    ) -> dict: # what it would do: name -> number or text
+    ) -> dict[str, int|float|str]: # what it would do: name -> number or text
     "What `fit` would do, and about how long it would take"
     train, val = training_parts(data, cfg)
     train = _training_views(train, cfg)

@@ -367,7 +367,7 @@ def _no_question(e, rho, low, flags): # why there is nothing to attack, or too l
 # %% ../nbs/22_verdict.ipynb #c002fde1
 def verdict(e:Evidence, # all of it
             flags:list # that were seen
-    ) -> tuple: # "holds", "masked", "broken" or "inconclusive: …", and a sentence
+    ) -> tuple[str, str]: # "holds", "masked", "broken" or "inconclusive: …", and a sentence
     "What the evidence says"
     (rho, drawn), (rho_w, drawn_w) = e.srocc_draws(Reached(e.clean, e.clean)), e.srocc_draws(e.together())
     hides, blocking = ([f.name for f in flags if getattr(f, k)] for k in ('hides', 'blocks'))

@@ -31,7 +31,7 @@ STRIPES = torch.arange(SIDE)//4%2*2. - 1 # (SIDE,), ±1
 def pictures(n:int, # how many
              seed:int, # of all of them
              light:float=LIGHT # brightness of the best picture less that of the worst, pixel units
-    ) -> tuple: # images (n, 3, SIDE, SIDE) of 8 bits, and scores (n,), both in [0, 1]
+    ) -> tuple[torch.Tensor, torch.Tensor]: # images (n, 3, SIDE, SIDE) of 8 bits, and scores (n,), both in [0, 1]
     "Pictures whose brightness and stripes show their quality"
     rng = np.random.default_rng(seed)
     y = rng.uniform(.02, .98, n)
@@ -73,7 +73,7 @@ def _train(net, x, y, eps, epochs=20):
 
 @cache
 def cores(act:Callable=nn.ReLU # makes an activation
-    ) -> tuple: # two `Core`s, in evaluation mode
+    ) -> tuple['Core', 'Core']: # two `Core`s, in evaluation mode
     "The plain network and the robust one"
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -128,7 +128,7 @@ def control(kind:str, # what it does
             checked:bool=False, # of `Disguise`
             act:Callable=nn.ReLU, # of `Disguise`
             **more # of `Control`
-    ) -> Callable: # puts a rule (network, images) -> scores into `ZOO`
+    ) -> Callable[[Callable], Callable]: # puts a rule (network, images) -> scores into `ZOO`
     "Make a control of a rule"
     if truth not in RIGHT: raise ValueError(f"truth = {truth!r}: choose one of {', '.join(RIGHT)}")
     def keep(rule):
@@ -628,7 +628,7 @@ def _attacked_by_hand(eps, n, light, act): # what is tried on every control
 
 def known(c:Control, # of the zoo
           n:int=48 # pictures
-    ) -> tuple: # SROCC clean, and in the worst case
+    ) -> tuple[float, float]: # SROCC clean, and in the worst case
     "What is known of a control, without an audit"
     (x, y), draws = pictures(n, 1, c.light), 16 if c.kind == 'random' else 1
     s = _as_used(c, x, draws)
