@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import functional as TF
 from tqdm.auto import tqdm
 from . import __version__
 from .attacks import frozen
-from .data import atomic, image_size, write_text
+from .data import atomic, image_size, locked, write_text
 from .models import ResNetBody, load_safetensors, save_safetensors
 from .rivals import SCNN, load_scnn
 from .synthetic import PHOTO_SUFFIXES, gaussian_blur, jpeg, jpeg2000, shrink, white_noise
@@ -186,28 +186,29 @@ def pretrain(folder:str|Path, # photographs
     learn, held = _divided(folder, resize, seed)
     card = dict(version=__version__, classes=class_names(distortions), photos=len(learn), held_out=len(held), size=size,
                 resize=resize, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
-    _check_folder(out, card, resume)
-    if (out/'scnn.safetensors').exists(): return load_scnn(out/'scnn.safetensors', card['classes'])
-    train, test = (Distorted(p, distortions, size, resize, p is learn, seed) for p in (learn, held))
-    device = pick_device(device)
-    with seeded(seed): net = SCNN(len(card['classes'])).to(device)
-    opt = torch.optim.SGD(net.parameters(), lr, momentum=.9, weight_decay=5e-4)
-    mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (ResNetBody.mean, ResNetBody.std))
-    normal = lambda x: (x.to(device) - mean)/std
-    rows, rates = _load_state(out, net, opt), np.geomspace(lr, lr/1000, epochs)
-    write_text(out/'card.json', json.dumps(card, indent=1))
-    per_epoch = max(1, len(train)//batch_size)
-    bar = dict(total=epochs*per_epoch, initial=len(rows)*per_epoch, desc='S-CNN', unit='step', disable=not progress)
-    with tqdm(**bar) as bar:
-        for epoch in range(len(rows), epochs):
-            opt.param_groups[0]['lr'] = rates[epoch]
-            loss = _train_epoch(net, opt, train, epoch, batch_size, normal, bar)
-            rows.append(dict(epoch=epoch, loss=loss, accuracy=_accuracy(net, test, batch_size, normal)))
-            _save_state(out, net, opt, rows)
-    write_text(out/'scnn.json', json.dumps(card | dict(accuracy=rows[-1]['accuracy']), indent=1))
-    save_safetensors(net.state_dict(), out/'scnn.safetensors')
-    (out/'state.safetensors').unlink()
-    return net.eval()
+    with locked(out):
+        _check_folder(out, card, resume)
+        if (out/'scnn.safetensors').exists(): return load_scnn(out/'scnn.safetensors', card['classes'])
+        train, test = (Distorted(p, distortions, size, resize, p is learn, seed) for p in (learn, held))
+        device = pick_device(device)
+        with seeded(seed): net = SCNN(len(card['classes'])).to(device)
+        opt = torch.optim.SGD(net.parameters(), lr, momentum=.9, weight_decay=5e-4)
+        mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (ResNetBody.mean, ResNetBody.std))
+        normal = lambda x: (x.to(device) - mean)/std
+        rows, rates = _load_state(out, net, opt), np.geomspace(lr, lr/1000, epochs)
+        write_text(out/'card.json', json.dumps(card, indent=1))
+        per_epoch = max(1, len(train)//batch_size)
+        bar = dict(total=epochs*per_epoch, initial=len(rows)*per_epoch, desc='S-CNN', unit='step', disable=not progress)
+        with tqdm(**bar) as bar:
+            for epoch in range(len(rows), epochs):
+                opt.param_groups[0]['lr'] = rates[epoch]
+                loss = _train_epoch(net, opt, train, epoch, batch_size, normal, bar)
+                rows.append(dict(epoch=epoch, loss=loss, accuracy=_accuracy(net, test, batch_size, normal)))
+                _save_state(out, net, opt, rows)
+        write_text(out/'scnn.json', json.dumps(card | dict(accuracy=rows[-1]['accuracy']), indent=1))
+        save_safetensors(net.state_dict(), out/'scnn.safetensors')
+        (out/'state.safetensors').unlink()
+        return net.eval()
 
 # %% ../nbs/18_pretraining.ipynb #a4f90b01
 def _check_folder(out, card, resume): # may a training with this card be in this folder?
