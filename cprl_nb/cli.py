@@ -93,15 +93,16 @@ def cprl_demo(
     data:Param(f"what to train and test on: embedded, a database ({', '.join(DATA_NAMES)}), "
                "or a .csv file with image names and scores", str)='embedded',
     root:Param("folder of the database, or of the CSV's images", str)=None,
-    out:Param("folder for the results; a number is added if it exists", str)='runs/demo',
+    out:Param("folder for the results; a number is added if it exists; runs/demo, or runs/pretrained, if not given",
+              str)=None,
     weights:Param("initial weights; auto: ImageNet if they can be had", str,
                   choices=WEIGHT_NAMES)='auto',
     eps:Param("bound on the change of a pixel, in grey levels", float)=1.,
     steps:Param("steps of PGD", int)=10,
     seed:Param("of split, crops, weights and attacks", int)=0,
     quick:Param("the table's attacks only, without the curve", store_true)=False,
-    pretrained:Param("train nothing, and attack the two networks that come with the package; of the other options, "
-                     "only --out, --eps, --steps, --seed and --device count", store_true)=False,
+    pretrained:Param("train nothing, and attack the two networks that come with the package; goes with "
+                     "--out, --eps, --steps, --seed and --device", store_true)=False,
     resume:Param("go on in the folder of an interrupted demo, given by --out", store_true)=False,
     partial:Param("go on without images that have a score but are not there", store_true)=False,
     backbone:Param(f"{', '.join(BACKBONE_NAMES)}; the recipe's if not given", str)=None,
@@ -122,8 +123,13 @@ def cprl_demo(
     "Train a plain and a CPRL network by one recipe, attack both, print the table and write figures"
     settings = dict(locals())
     from cprl_nb.demo import demo, pretrained_demo
-    if not settings.pop('pretrained'): demo(**settings)
-    else: pretrained_demo(out.replace('runs/demo', 'runs/pretrained'), eps, steps, seed, device=device or 'auto')
+    settings['out'] = out or ('runs/pretrained' if pretrained else 'runs/demo')
+    if not settings.pop('pretrained'): return demo(**settings)
+    usual, taken = inspect.signature(cprl_demo).parameters, ('pretrained', 'out', 'eps', 'steps', 'seed', 'device')
+    for name, value in settings.items():
+        if name not in taken and value != usual[name].default:
+            raise ValueError(f"--pretrained trains nothing, and --{name} {value} is about training; leave one out")
+    pretrained_demo(settings['out'], eps, steps, seed, device=device or 'auto')
 
 # %% ../nbs/32_cli.ipynb #77b23aa0
 def _notes(model, info, attacks, eps): # attacks: how many; eps: of the interval, grey levels; None without
@@ -186,8 +192,8 @@ def cprl_app(
 @command(stopped='interrupted; the same command goes on')
 def cprl_audit(
     model:Param(MODELS, str, required=True)=None,
-    data:Param("images to attack: embedded, the name of a database, or a .csv file; those of the run if not given",
-               str)=None,
+    data:Param("images to attack: embedded, the name of a database, or a .csv file; those of the run, or embedded, "
+               "if not given", str)=None,
     root:Param("folder of the database, or of the CSV's images", str)=None,
     scale:Param("of the CSV: worst and best possible score, e.g. 1,5 or 100,0; "
                 "inferred and printed if not given", str)=None,
@@ -199,8 +205,8 @@ def cprl_audit(
     n:Param("images; all there are if fewer", int)=64,
     size:Param("side of the network's input, px; the run's, or 224", int)=None,
     resize:Param("length of the shorter side before the crop, px; the run's, or 256", int)=None,
-    out:Param("folder for the report and the finished rungs; runs/audit-NAME if not given, NAME that of --model",
-              str)=None,
+    out:Param("folder for the report and the finished rungs; runs/audit-NAME if not given, NAME that of --model, "
+              "and of --data and --eps where they are given", str)=None,
     seed:Param("of the images drawn and of the attacks", int)=0,
     html:Param("write report.html, too: one page to hand on", action=argparse.BooleanOptionalAction)=True,
     json:Param("write report.json, too", store_true)=False,
@@ -215,7 +221,8 @@ def cprl_audit(
     check_8bit_eps(eps)
     check_counts(batch_size=batch_size)
     bad = check_verdicts(fail_on) if fail_on is not None else ()
-    out = out or 'runs/audit-' + Path(model).resolve().name.replace(':', '-')
+    of = [Path(model).resolve().name.replace(':', '-'), Path(data).stem if data else '', f'{eps:g}' if eps != 1 else '']
+    out = out or 'runs/audit-' + '-'.join(filter(None, of))
     net, cfg, _ = load_scorer(model, device)
     images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale, partial)
     other = load_scorer(surrogate, device).model if surrogate else None

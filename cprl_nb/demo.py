@@ -230,9 +230,9 @@ def pretrained_demo(out:str|Path='runs/pretrained', # results; a number is added
         rows.append(pd.DataFrame(dict(model=name, path=images.paths, score=predict(model, images),
                                       attacked=predict(model, images, attack))))
     found = pd.concat(rows, ignore_index=True).assign(moved=lambda t: (t.attacked - t.score).abs())
-    shown = found.groupby('model', sort=False).apply(lambda t: pd.Series({
-        'mean move': t.moved.mean(), 'largest move': t.moved.max(), 'order left': srocc(t.score, t.attacked)}),
-        include_groups=False)
+    shown = pd.DataFrame({name: {'mean move': t.moved.mean(), 'largest move': t.moved.max(),
+                                 'order left': srocc(t.score, t.attacked)}
+                          for name, t in found.groupby('model', sort=False)}).T.rename_axis('model')
     worst = found.moved[found.model == 'plain'].argmax()
     words = (f"{plural(len(images), 'photograph')}, no pixel changed by more than {eps:g}/255, PGD-{steps}. Scores go "
              "from 0 to 1; order left: SROCC of the scores with and without attack. A few steps of one attack prove no "

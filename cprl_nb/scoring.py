@@ -64,22 +64,22 @@ class Loaded(NamedTuple):
     info:dict|None # dataset, score, proxy, version; of a packed network its card, too; None for `module:function`
 
 # %% ../nbs/27_scoring.ipynb #03f9682e
-def _is_run(name): return (Path(name)/'config.json').is_file()
+def _is_run(name): return not packed_file(name) and (Path(name)/'config.json').is_file()
 
 def load_scorer(name:str|Path, # folder of a run, a packed network, or "module:function"
                 device:str='auto' # torch device
     ) -> Loaded: # the network, on that device
     "A network by name"
-    if _is_run(name): return Loaded(*load_run(name, device))
     if file := packed_file(name): return Loaded(*load_packed(file, device))
+    if _is_run(name): return Loaded(*load_run(name, device))
     if Path(name).is_dir():
         raise ValueError(f"{name}: taken for the folder of a run, since there is a folder of that name, but it has no "
                          f"config.json; a network of a module is module:function, such as {Path(name).name}:net")
     module, colon, function = str(name).rpartition(':')
     if not colon:
         raise ValueError(f"{name}: no such folder; expected {', '.join(PRETRAINED)}, the folder of a run, such as "
-                         f"runs/demo/plain, or module:function, where the function returns a network, "
-                         f"such as {Path(name).stem}:net")
+                         f"runs/demo/plain, a packed file .safetensors, or module:function, where the function "
+                         f"returns a network, such as {Path(name).stem}:net")
     make = _imported(name, module, function)
     try: model = make()
     except Exception as e:
@@ -179,7 +179,7 @@ class Scores(NamedTuple):
 @torch.no_grad()
 def score_images(paths:list, # image files or folders
                  model:str|Path='trusted', # as of `load_scorer`
-                 batch_size:int=16, # images in a batch
+                 batch_size:int=16, # crops in a batch
                  device:str='auto', # torch device
                  eps:float|None=None, # also the stability interval at this radius, pixel units
                  size:int|None=None, # side of the network's input, px; None: the run's, or 224
@@ -189,10 +189,12 @@ def score_images(paths:list, # image files or folders
     ) -> Scores: # one row for each image
     "Scores of images with a network given by name"
     check_counts(batch_size=batch_size, crops=crops)
-    if eps and crops > 1: raise ValueError(f"crops = {crops}: an interval is of one crop; leave crops or eps out")
+    if eps and crops > 1:
+        raise ValueError(f"crops = {crops}: an interval is of one crop; leave out --crops or --interval "
+                         "(crops or eps, in Python)")
     files, (net, cfg, info) = find_images(paths, recursive), load_scorer(model, device)
     size, resize, device, rows = *_view(cfg, size, resize), device_of(net), []
-    attacks = stability_attacks(eps) if eps else []
+    attacks, batch_size = stability_attacks(eps) if eps else [], max(1, batch_size//crops)
     passes = sum(2*a.passes_per_call(gradient_cost=1) for a in attacks) or 1  # of an image, at most: down and up
     quiet = len(files) <= batch_size and not eps
     columns = ['score', *['spread']*hasattr(net, 'spread'), *['low', 'high']*bool(eps)]
@@ -236,7 +238,7 @@ def audit_images(model:str, # as of `load_scorer`
                          "give --data the CSV file that it was made from (data=, in Python)")
     images = open_set(data or made_from, root, scale, partial)
     if split or _is_run(model): images = open_split(images, split or Path(model)/'split.csv').part('test')
-    elif cfg: images = unseen(images, read_packed(packed_file(model))['dataset'], cfg.seed).part('test')
+    elif cfg: images = unseen(images, read_packed(packed_file(model)))
     picked = images.table.sample(min(n, len(images)), random_state=seed).sort_index().reset_index(drop=True)
     return Images(replace(images, table=picked), *_view(cfg, size, resize)).preload()
 
@@ -252,8 +254,10 @@ def _open_networks(model, split, n, size, resize, seed, device, **of_data): # ne
         if (images.paths, images.size, images.resize) != (first.paths, first.size, first.resize):
             raise ValueError(f"{m}: would be tested on other images than {model[0]}, or at another size; "
                              "give --split, --size and --resize to test both on the same")
-        part = Path(split).name if split else "the run's" if cfg else 'all'
-        weights, made = (cfg.weights or 'none', cfg.seed) if cfg else ('own', seed)
+        packed = packed_file(m) is not None
+        part = Path(split).name if split else 'unseen' if packed else "the run's" if cfg else 'all'
+        weights = 'packed' if packed else cfg.weights or 'none' if cfg else 'own'
+        made = cfg.seed if cfg else seed
         abouts.append(dict(model=name, weights=weights, split=part, seed=made))
     return networks, abouts, first
 
