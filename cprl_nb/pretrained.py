@@ -128,7 +128,7 @@ def card_text(path:str|Path # a file that `pack` wrote, or one of `PRETRAINED`
             head = [*said[0]]
             lines += [f'- **{name}**:', '', f"  | {' | '.join(head)} |", '  |' + '---|'*len(head)]
             lines += [f"  | {' | '.join(str(row[h]) for h in head)} |" for row in said] + ['']
-    return '\n'.join([*lines, f'- **sha256** of the weights: `{about["sha256"]}`'])
+    return '\n'.join([*lines, f'- **sha256** of weights and words: `{about["sha256"]}`'])
 
 # %% ../nbs/20_pretrained.ipynb #729cf7a5
 def unseen(data:IQASet, # images with scores
