@@ -374,10 +374,9 @@ def verdict(e:Evidence, # all of it
     seen = _measured(e, rho, rho_w, confidence_interval(drawn_w), bool(hides))
     if nothing := _no_question(e, rho, confidence_interval(drawn)[0], flags):
         return f'inconclusive: {nothing[0]}', nothing[1]
-    if hides:
-        return 'masked', (f'{seen}. This is an upper bound on robustness: gradients mislead the attacks '
-                          f'({", ".join(hides)}), so that a stronger attack may well reach further.')
-    if rho_w <= rho/2: return 'broken', f'{seen}: half of the ranking or more is gone.'
+    misled = f'gradients mislead the attacks ({", ".join(hides)}), so that a stronger attack may well reach further'
+    if rho_w <= rho/2: return 'broken', f'{seen}: half of the ranking or more is gone.' + f' And {misled}.'*bool(hides)
+    if hides: return 'masked', f'{seen}. This is an upper bound on robustness: {misled}.'
     if missing := _missing_rungs(e):
         return 'inconclusive: only weak attacks', f'{seen}, but this says little: {missing}. Give a larger budget.'
     if blocking:
