@@ -182,6 +182,9 @@ class Report:
     about:dict # eps, budget, seed, …
     pictures:dict=field(default_factory=dict, repr=False) # unchanged, lowest and highest: images (N, 3, H, W)
 
+    @property
+    def is_bound(self): return any(f.hides for f in self.flags) # a stronger attack may well reach further
+
     def wide(self): # the table as it is printed: a row for each attack
         t = self.table.pivot(index='attack', columns='metric', values='value').reindex(self.table.attack.unique())
         ends = self.table[self.table.metric == 'SROCC'].set_index('attack')
@@ -199,7 +202,7 @@ class Report:
         curve = self.curve.assign(eps=[f'{z*255:g}/255' for z in self.curve.eps])
         bound = 'All figures are upper bounds on robustness: a stronger attack may well reach further.'
         parts = [f'# {self.verdict}', self.because, made, '## Flags', '\n'.join(flags) or 'None.',
-                 '## Attacks', *[bound]*(self.verdict == 'masked'), to_markdown(self.wide()),
+                 '## Attacks', *[bound]*self.is_bound, to_markdown(self.wide()),
                  *[f'Left out: {left_out}.']*bool(left_out),
                  '## Against ε', to_markdown(curve)]
         return '\n\n'.join(parts) + '\n'
@@ -432,7 +435,7 @@ def curve_figure(reports:dict # name -> `Report`
         clean = r.table[(r.table.attack == 'clean') & (r.table.metric == 'SROCC')].iloc[0]
         z, line = np.append(0, r.curve.eps*255), lambda start, column: np.append(start, r.curve[column])
         ax.fill_between(z, line(clean.low, 'low'), line(clean.high, 'high'), color=f'C{k}', alpha=.15, lw=0)
-        bound = ' (upper bound)' if r.verdict == 'masked' else ''
+        bound = ' (upper bound)'*r.is_bound
         ax.plot(z, line(clean.value, 'SROCC'), '.-', color=f'C{k}', label=f'{name}, attacked{bound}')
         ax.plot(z, line(clean.value, 'noise'), ':', color=f'C{k}', label=f'{name}, noise')
         ax.axvline(r.about['eps']*255, color='0.7', lw=.8, zorder=0)

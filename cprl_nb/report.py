@@ -179,7 +179,7 @@ def _facts(told): # what was audited and how, as a list
              for k, v in told['srocc'].items()}
     facts = {'network': told['network'], 'photos': told['photos'], 'ε': f"{told['eps']*255:g}/255 in each pixel",
              'SROCC, clean': srocc['clean'],
-             'SROCC, worst case': 'at most '*(told['word'] == 'masked') + srocc['worst'], 'budget': told['budget'],
+             'SROCC, worst case': 'at most '*any(f['hides'] for f in told['flags']) + srocc['worst'], 'budget': told['budget'],
              'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))
 
