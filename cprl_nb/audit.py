@@ -194,7 +194,7 @@ class Report:
 
     def markdown(self): # verdict first
         a = self.about
-        made = (f"{a['network'].split()[0]}, {a['n']} images, budget {a['budget']}, "
+        made = (f"{a['name']}, {a['n']} images, budget {a['budget']}, "
                 f"ε = {a['eps']*255:g}/255, seed {a['seed']}.")
         flags = [f"- **{f.name}**{'' if f.blocks else ' (a warning)'}: {f.seen}. Why it matters: {f.why}. "
                  f"What to do: {f.do}." for f in self.flags]
@@ -404,7 +404,8 @@ def audit(model:nn.Module|Callable, # (B, 3, H, W) -> (B,)
           folder:str|Path|None=None, # finished rungs are kept there, and not climbed again
           batch_size:int=32, # images in a batch
           draws:int=500, # bootstrap samples
-          progress:bool=True # show a bar
+          progress:bool=True, # show a bar
+          name:str|None=None # of the network in the report; its class if not given
     ) -> Report: # verdict, flags and tables
     "Attack a scorer up a ladder, and say whether its robustness can be believed"
     check_eps(eps)
@@ -422,8 +423,8 @@ def audit(model:nn.Module|Callable, # (B, 3, H, W) -> (B,)
     e, pictures = _gather_evidence(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, draws, progress)
     left_out |= {name: f'its images go {f:.2g} ε far' for name, f in e.left.items()}
     flags = [f for f in (flag(e) for flag in FLAGS) if f]
-    lines = _result_table(e, dict(model=_name(model), seed=seed, n=len(x), **what))
-    about |= dict(n=len(x), budget=budget if named else 'own', passes=e.passes, **what)
+    lines = _result_table(e, dict(model=name or _name(model), seed=seed, n=len(x), **what))
+    about |= dict(name=name or _name(model), n=len(x), budget=budget if named else 'own', passes=e.passes, **what)
     return Report(*verdict(e, flags), flags, lines, _image_table(e), _curve_table(e), left_out, about, pictures)
 
 # %% ../nbs/23_audit.ipynb #3ae132cd
@@ -471,7 +472,7 @@ def write_report(report:Report, # of `audit`
     write_text(folder/'report.md', f'{report.markdown()}\n{pictures}\n')
     for name, t in dict(table=report.table, images=report.images, curve=report.curve).items():
         write_csv(t, folder/f'{name}.csv')
-    model = report.about['network'].split()[0]
-    for name, fig in dict(curve=curve_figure({model: report}), intervals=stability_figure(report)).items():
+    curve = curve_figure({report.about['name']: report})
+    for name, fig in dict(curve=curve, intervals=stability_figure(report)).items():
         with atomic(folder/f'{name}.png') as p: fig.savefig(p, dpi=200)
         plt.close(fig)

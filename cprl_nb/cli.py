@@ -221,13 +221,14 @@ def cprl_audit(
     check_8bit_eps(eps)
     check_counts(batch_size=batch_size)
     bad = check_verdicts(fail_on) if fail_on is not None else ()
-    of = [Path(model).resolve().name.replace(':', '-'), Path(data).stem if data else '', f'{eps:g}' if eps != 1 else '']
+    name = Path(model).resolve().name
+    of = [name.replace(':', '-'), Path(data).stem if data else '', f'{eps:g}' if eps != 1 else '']
     out = out or 'runs/audit-' + '-'.join(filter(None, of))
     net, cfg, _ = load_scorer(model, device)
     images = audit_images(model, cfg, data, root, split, n, size, resize, seed, scale, partial)
     other = load_scorer(surrogate, device).model if surrogate else None
     with locked(out):
-        report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size)
+        report = audit(net, images, eps/255, budget, other, seed, Path(out)/'rungs', batch_size, name=name)
         write_report(report, out)
         if html: html_report(report, Path(out)/'report.html')
         if json: write_json(report, Path(out)/'report.json')

@@ -78,7 +78,7 @@ def report_json(report:Report # of `audit`
     flags = [dict(name=f.name, seen=f.seen, why=f.why, do=f.do, hides=f.hides, blocks=f.blocks) for f in report.flags]
     return _plain(dict(
         schema=SCHEMA, version=about['version'], verdict=report.verdict, word=word_of(report), because=report.because,
-        flags=flags, network=about['network'].split()[0], eps=about['eps'], photos=about['n'], budget=about['budget'],
+        flags=flags, network=about['name'], eps=about['eps'], photos=about['n'], budget=about['budget'],
         seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))

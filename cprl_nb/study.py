@@ -238,7 +238,7 @@ def audit_cell(cell:str, # its id
     model, run = train_cell(cell, cfg, images, out, progress)
     views = Images(test, cfg.size, cfg.resize, seed=cfg.seed).preload()
     report = audit(model, views, 1/255, budget, _surrogate(run, cfg.seed), cfg.seed, run/f'audit-{budget}-{len(test)}',
-                   progress=progress)
+                   progress=progress, name=cell)
     rows = _report_rows(report, model=cell, weights=weights, split=split, seed=cfg.seed, budget=budget)
     add_results(rows, csv)
     return rows
