@@ -181,7 +181,7 @@ def _slope_of(model, x): # of the score itself at images (B, 3, H, W)
 def _differences(model, x, grad, t, directions): # -> changes (K, B), what the gradient says (K, B), scores (2K, B)
     rng, actual, said, seen = torch.Generator().manual_seed(0), [], [], []
     for _ in range(directions):
-        v = (2.*torch.randint(2, x.shape, generator=rng) - 1).to(x)
+        v = (2.*torch.randint(2, x.shape[1:], generator=rng) - 1).to(x)
         for way in (1, -1):
             z = x + way*t*v
             with seeded(0): seen.append(scores(model, z, batch_limit(z, with_gradient=False)).double())
@@ -218,24 +218,24 @@ def _told(f, x, grad, step, directions): # hidden part, coarseness (B,), changes
 # %% ../nbs/21_ladder.ipynb #b40716ca
 ROUGH = 3 # times what the gradient says: where a smaller step clears nothing up
 
-def _same_in_double(model, x, grad, step, actual, finest): # a copy in double precision, if it is the same function
-    exact, some = _in_double(model), 2
-    try: changes, *_ = _differences(exact, x, grad, step, some)
-    except Exception: return None # no copy, or a layer that takes one type only
-    return exact if ((changes - actual[:some]).abs() <= 3*finest).all() else None
+def _closer(model, x, grad, step, actual, finest, directions): # what is hidden at a 25th of the step (B,); NaN: no telling
+    exact = _in_double(model)
+    try: change, *_ = _differences(exact, x, grad, step, 1)
+    except Exception: return torch.full((len(x),), torch.nan) # no copy, or a layer that takes one type only
+    same = ((change - actual[:1]).abs() <= 3*finest).all()
+    hides, coarse, *_ = _told(exact, x, grad, step/25, directions)
+    return torch.where(coarse | ~same, torch.nan, hides)
 
 def _compare(model, x, steps, directions): # at a point: what is hidden, at the best of the steps (B,); NaN: too coarse
-    grad, best, exact = _slope_of(model, x).nan_to_num(0, 0, 0), torch.full((len(x),), torch.nan), None
-    def better(hides, coarse): return torch.fmin(best.to(hides), torch.where(coarse, torch.nan, hides))
+    grad, best = _slope_of(model, x).nan_to_num(0, 0, 0), torch.full((len(x),), torch.nan)
     for step in steps:
         hides, coarse, actual, finest = _told(model, x, grad, step, directions)
-        if coarse.double().mean() > .5 and (exact := _same_in_double(model, x, grad, step, actual, finest)):
-            hides, coarse, *_ = _told(exact, x, grad, step, directions)
-        best = better(hides, coarse)
+        best = torch.fmin(best.to(hides), torch.where(coarse, torch.nan, hides))
+        rough = ~(best < .5) & ~(best >= ROUGH)
+        if step == steps[0] and rough.any():
+            closer = _closer(model, x[rough], grad[rough], step, actual[:, rough], finest[rough], directions)
+            best[rough] = torch.fmin(best[rough], closer.to(best))
         if (best < .5).double().mean() > .9: return best # other steps would say no more
-    if exact := exact or _same_in_double(model, x, grad, step, actual, finest):
-        hides, coarse, *_ = _told(exact, x, grad, steps[0]/25, directions)
-        best = torch.where(best < ROUGH, better(hides, coarse), best)
     return best
 
 # %% ../nbs/21_ladder.ipynb #d9c5504d
