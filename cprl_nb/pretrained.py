@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from .data import IQASet, atomic, check_file, read_table
 from .models import Scorer, load_safetensors
-from .training import Config, load_run, make_model, pick_device
+from .training import RUN_FORMAT, Config, load_run, make_model, pick_device
 
 # %% ../nbs/20_pretrained.ipynb #84806252
 CARD_SECTIONS = 'for', 'not for', 'data', 'weights', 'licence', 'recipe', 'results'
@@ -63,7 +63,7 @@ def pack(run:str|Path, # a finished run
     with atomic(path) as p: p.write_bytes(save(half, dict(cprl_nb=json.dumps(about))))
 
 # %% ../nbs/20_pretrained.ipynb #8dcecad6
-PACKED_KEYS = 'dataset', 'score', 'proxy', 'version', 'config', 'seen', 'card', 'sha256'
+PACKED_KEYS = 'format', 'dataset', 'score', 'proxy', 'version', 'config', 'seen', 'card', 'sha256'
 
 def read_packed(path:str|Path # a file that `pack` wrote
     ) -> dict[str, Any]: # `PACKED_KEYS`
@@ -79,6 +79,8 @@ def read_packed(path:str|Path # a file that `pack` wrote
     except (ValueError, RecursionError) as e: raise ValueError(f"{path}: what it says is not JSON ({e})") from None
     missing = [k for k in PACKED_KEYS if k not in about] if isinstance(about, dict) else [*PACKED_KEYS]
     if missing: raise ValueError(f"{path}: {missing[0]!r} is missing; expected what cprl_nb.pretrained.pack writes")
+    if about['format'] != RUN_FORMAT:
+        raise ValueError(f"{path}: format {about['format']}; this version reads {RUN_FORMAT}. Get the version that wrote it")
     return about
 
 def load_packed(path:str|Path, # a file that `pack` wrote
