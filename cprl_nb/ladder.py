@@ -218,7 +218,7 @@ def _told(f, x, grad, step, directions): # hidden part, coarseness (B,), changes
 # %% ../nbs/21_ladder.ipynb #b40716ca
 ROUGH = 3 # times what the gradient says: where a smaller step clears nothing up
 
-def _closer(model, x, grad, step, actual, finest, directions): # what is hidden at a 25th of the step (B,); NaN: no telling
+def _closer(model, x, grad, step, actual, finest, directions): # hidden part at a 25th of the step (B,); NaN: no telling
     exact = _in_double(model)
     try: change, *_ = _differences(exact, x, grad, step, 1)
     except Exception: return torch.full((len(x),), torch.nan) # no copy, or a layer that takes one type only

@@ -80,7 +80,7 @@ def read_packed(path:str|Path # a file that `pack` wrote
     missing = [k for k in PACKED_KEYS if k not in about] if isinstance(about, dict) else [*PACKED_KEYS]
     if missing: raise ValueError(f"{path}: {missing[0]!r} is missing; expected what cprl_nb.pretrained.pack writes")
     if about['format'] != RUN_FORMAT:
-        raise ValueError(f"{path}: format {about['format']}; this version reads {RUN_FORMAT}. Get the version that wrote it")
+        raise ValueError(f"{path}: format {about['format']}, not {RUN_FORMAT}; read it with cprl_nb {about['version']}")
     return about
 
 def load_packed(path:str|Path, # a file that `pack` wrote

@@ -177,9 +177,10 @@ def _numbers(rows, heads): # a table of dicts; heads: key -> what stands above
 def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")
              for k, v in told['srocc'].items()}
+    at_most = 'at most '*any(f['hides'] for f in told['flags'])
     facts = {'network': told['network'], 'photos': told['photos'], 'ε': f"{told['eps']*255:g}/255 in each pixel",
              'SROCC, clean': srocc['clean'],
-             'SROCC, worst case': 'at most '*any(f['hides'] for f in told['flags']) + srocc['worst'], 'budget': told['budget'],
+             'SROCC, worst case': at_most + srocc['worst'], 'budget': told['budget'],
              'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))
 
