@@ -136,7 +136,8 @@ def _notes(model, info, attacks, eps): # attacks: how many; eps: of the interval
     if info is None: yield f"scores: of {model}, as it gives them; 0 is meant to be the worst and 1 the best"
     else:
         taught = '; computed scores, not opinions, taught this network' if info['proxy'] else ''
-        yield f"scores: predicted {info['score']} of {info['dataset']}, on a scale of 0 to 1{taught}"
+        what = dict(MOS='mean opinion score (MOS)').get(info['score'], info['score'])
+        yield f"scores: predicted {what} of {info['dataset']}; 0 is the worst and 1 the best{taught}"
     if eps:
         yield (f"low and high: as far as {attacks} attacks brought the score when no pixel of what "
                f"the network sees changes by more than {eps:g}/255; a stronger attack may reach further")

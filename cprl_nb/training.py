@@ -733,7 +733,8 @@ def fit(data:IQASet, # images with scores and a split
     players = Players(make_model(cfg).to(device).train(), cfg)  # it may refuse settings: before images
     if size > 1 and device.type == 'cuda': nn.SyncBatchNorm.convert_sync_batchnorm(players.model)
     targets = players.model.targets(train)  # or the set
-    train, val = _training_views(train, cfg).preload(), val and Images(val, cfg.size, cfg.resize).preload()
+    train, val = _training_views(train, cfg), val and Images(val, cfg.size, cfg.resize)
+    for part in filter(None, (train, val)): part.preload(progress=progress)
     model, per_epoch = players.model, len(_batches(train, cfg, 0))
     rows, step, losses = _begin(run, players, data, resume, per_epoch)
     best, saved, total = max(map(_merit, rows), default=-math.inf), time.time(), cfg.epochs*per_epoch

@@ -242,10 +242,11 @@ class Images(Dataset):
         return [*_readers().map(self.__getitem__, rows)]
 
     def preload(self,
-                threads:int|None=None): # None: one a core, at most 8
+                threads:int|None=None, # None: one a core, at most 8
+                progress:bool=True): # show a bar
         "Decode every image once; a damaged file shows now, not in the middle of training"
         def fill(i): self.image(i)
-        bar = dict(total=len(self), desc=f'reading {self.data.name}', unit='image', leave=False)
+        bar = dict(total=len(self), desc=f'reading {self.data.name}', unit='image', leave=False, disable=not progress)
         with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
             try:
                 for _ in tqdm(pool.map(fill, range(len(self))), **bar): pass
