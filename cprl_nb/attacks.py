@@ -76,7 +76,7 @@ def scores(model:nn.Module, # (B, 3, H, W) -> (B,)
     if not torch.is_tensor(s) or s.shape != x.shape[:1]:
         got = tuple(s.shape) if torch.is_tensor(s) else type(s).__name__
         raise ValueError(f"{type(model).__name__} returned {got} for {len(x)} images: "
-                         f"expected scores of shape ({len(x)},); `models.Adapted` can make them so")
+                         f"expected scores of shape ({len(x)},), as cprl_nb.models.Adapted(net, low, high) gives")
     if not s.isfinite().all():
         raise ValueError(f"{type(model).__name__} returned a score that is not finite (NaN or infinite) at "
                          f"{(~s.isfinite()).sum()} of {len(x)} images; look for a division or logarithm at 0")
@@ -292,7 +292,7 @@ def _score_unchanged(model, x): # of the unchanged images; refused if the networ
                          "give it a copy, e.g. x = x - mean for x -= mean")
     if s.min() < -1 or s.max() > 2:
         raise ValueError(f"{type(model).__name__}'s scores go from {s.min():.3g} to {s.max():.3g}: expected a scale "
-                         "from 0 (worst) to 1 (best); `models.Adapted` can make them so")
+                         "from 0 (worst) to 1 (best), as cprl_nb.models.Adapted(net, low, high) gives")
     return s
 
 # %% ../nbs/13_attacks.ipynb #a7aea151

@@ -31,7 +31,7 @@ from .evaluation import RESULT_COLUMNS, to_markdown
 from .reach import worst_targets
 from .soft_rank import ChannelActivation
 from .ladder import AVERAGED_SAME, BUDGETS, EPSILONS, FLOOR, MeanOf, Reached, Rung, climb, probe
-from .verdict import FLAGS, Evidence, changes, verdict
+from .verdict import FLAGS, Evidence, changes, no_ranking, verdict
 
 # %% ../nbs/23_audit.ipynb #b0c7f847
 class AnyScorer(nn.Module):
@@ -102,6 +102,9 @@ class Shelf:
             if isinstance(v, list) and len(v) == len(known.get(k) or []) and v and isinstance(v[0], float):
                 if np.allclose(v, known[k], atol=2e-4): continue
                 raise ValueError(f"{self.folder}: an audit of a network with other {k}; give another folder")
+            if k == 'network' and known.get(k) != v:
+                raise ValueError(f"{self.folder}: an audit of other weights; delete it to start over, "
+                                 "or give another folder")
             if known.get(k) != v:
                 raise ValueError(f"{self.folder}: an audit with {k} = {str(known.get(k))[:80]}, not {str(v)[:80]}; "
                                  "give another folder (`folder=`, or --out)")
@@ -321,12 +324,13 @@ def _gather_evidence(model, x, table, eps, rungs, surrogate, seed, shelf, batch_
     clean, again, noise = (look.pop(k) for k in ('clean', 'again', 'noise'))
     if not 0 <= np.median(clean) <= 1:
         raise ValueError(f"{_name(model)}'s scores go from {clean.min():.3g} to {clean.max():.3g}: expected a scale "
-                         "from 0 (worst) to 1 (best); `models.Adapted` can make them so")
+                         "from 0 (worst) to 1 (best), as cprl_nb.models.Adapted(net, low, high) gives")
     if noise:
         model = MeanOf(model, DRAWS)
         if all(getattr(r.make(eps, seed), 'vary', '') != 'same' for r in rungs): rungs = [*rungs, AVERAGED_SAME]
     e = Evidence(table, eps, clean, again, pd.DataFrame(look), rungs, draws=draws, noise=float(noise))
     furthest = Furthest(x, clean)
+    if no_ranking(e): rungs = []
     if shelf.has('furthest'):
         for k, v in shelf.load_or_make('furthest', None).items():
             setattr(furthest, k, torch.as_tensor(v) if k.startswith('x_') else v)

@@ -211,7 +211,7 @@ def cprl_audit(
     seed:Param("of the images drawn and of the attacks", int)=0,
     html:Param("write report.html, too: one page to hand on", action=argparse.BooleanOptionalAction)=True,
     json:Param("write report.json, too", store_true)=False,
-    fail_on:Param("verdicts that end with status 3, e.g. masked,broken", str)=None,
+    fail_on:Param("verdicts that end with status 3, e.g. masked,broken,inconclusive", str)=None,
     batch_size:Param("images in a batch", int)=32,
     device:Param("torch device; auto: CUDA where there is one", str)='auto'):
     "Attack a network up a ladder, and say whether its robustness can be believed"

@@ -178,7 +178,7 @@ def folder_csv(csv:str|Path, # the file with names and scores
 def _own_rows(csv, root, t, cols): # path, scene, and distortion and level if there are columns for them; and a note
     rows, note = dict(path=paths_below(csv, root, t[cols['image']]), listed=t[cols['image']]), ''
     rows['scene'] = own = [os.path.relpath(p, root).replace(os.sep, '/') for p in rows['path']]
-    if not cols['scene']: note = '; every image is a scene of its own'
+    if not cols['scene']: note = '; every image is a scene of its own, unless a column scene says otherwise'
     else:
         alone = is_blank(t[cols['scene']])
         rows['scene'] = t[cols['scene']].str.strip().where(~alone, own)

@@ -25,11 +25,14 @@ from .metrics import worst_sided
 VERDICTS = {
     'holds': "More than half of the ranking was left after every attack of this ladder, and the attacks behaved as "
              "attacks do that see a useful gradient. This is said of this ε, these photos and these attacks: it is "
-             "no proof.",
-    'broken': "An attack took half of the ranking or more. This is shown by example: the photos are below.",
+             "no proof. Audit it on photos of your own before you rely on it.",
+    'broken': "An attack took half of the ranking or more. This is shown by example: the photos are below. "
+              "Do not rank photos by it where somebody may have touched them.",
     'masked': "The gradients mislead the attacks. The network may be weaker than any figure here: the worst case is "
-              "only an upper bound of its robustness.",
-    'inconclusive': "The audit could not decide. The flags and the sentence above say what is in the way."}
+              "only an upper bound of its robustness. Treat it as broken until attacks that need no gradient have "
+              "failed, too.",
+    'inconclusive': "The audit could not decide. The flags and the sentence above say what is in the way. "
+                    "Until that is mended, robustness is not shown."}
 
 def word_of(report:Report # of `audit`
     ) -> str: # a key of `VERDICTS`
@@ -78,7 +81,8 @@ def report_json(report:Report # of `audit`
     flags = [dict(name=f.name, seen=f.seen, why=f.why, do=f.do, hides=f.hides, blocks=f.blocks) for f in report.flags]
     return _plain(dict(
         schema=SCHEMA, version=about['version'], verdict=report.verdict, word=word_of(report), because=report.because,
-        flags=flags, network=about['name'], eps=about['eps'], photos=about['n'], budget=about['budget'],
+        flags=flags, network=about['name'], weights=about['network'].split()[-1], dataset=about.get('dataset'),
+        score=about.get('score'), side=about['size'], photos=about['n'], eps=about['eps'], budget=about['budget'],
         seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))
@@ -174,12 +178,16 @@ def _numbers(rows, heads): # a table of dicts; heads: key -> what stands above
     return ft('div', ft('table', ft('thead', head), ft('tbody', *body)), cls='wide')
 
 # %% ../nbs/24_report.ipynb #49df22a6
+def _photos(told): # which, and at what size
+    score = f" ({told['score']})" if told['score'] else ''
+    return f"{told['photos']}" + (f" of {told['dataset']}{score}" if told['dataset'] else '') + f", {told['side']} px"
+
 def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")
              for k, v in told['srocc'].items()}
     at_most = 'at most '*any(f['hides'] for f in told['flags'])
-    facts = {'network': told['network'], 'photos': told['photos'], 'ε': f"{told['eps']*255:g}/255 in each pixel",
-             'SROCC, clean': srocc['clean'],
+    facts = {'network': f"{told['network']}, weights {told['weights']}", 'photos': _photos(told),
+             'ε': f"{told['eps']*255:g}/255 in each pixel", 'SROCC, clean': srocc['clean'],
              'SROCC, worst case': at_most + srocc['worst'], 'budget': told['budget'],
              'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))

@@ -6,7 +6,7 @@
 __all__ = ['MARGIN', 'FLAGS', 'STRONG', 'Evidence', 'Flag', 'zero_gradient', 'nan_gradient', 'wrong_gradient', 'coarse',
            'saturated', 'random_output', 'shrunken', 'constant', 'one_step', 'without_gradient', 'adaptive',
            'not_monotone', 'survives', 'improving', 'changes', 'batch', 'grad_mode', 'grid', 'left', 'photos_needed',
-           'verdict']
+           'no_ranking', 'verdict']
 
 # %% ../nbs/22_verdict.ipynb #d2606c1d
 from dataclasses import dataclass, field
@@ -358,10 +358,18 @@ def _tried(e): # in words
             + f', one threat (no pixel changes by more than {e.eps*255:g}/255), {len(e.clean)} photos')
 
 # %% ../nbs/22_verdict.ipynb #0efd28a0
-def _no_question(e, rho, low, flags): # why there is nothing to attack, or too little; None if there is
-    if any(f.name == 'constant output' for f in flags):
-        return 'constant output', 'The network gives all images the same score; there is no ranking to attack.'
-    if low <= 0 or rho < .1: return 'no clean ranking', f'SROCC is {rho:.2f}: there is no ranking to attack.'
+def no_ranking(e:Evidence # all of it, or the clean scores alone
+    ) -> tuple[str, str]|None: # a word and a sentence; None if there is one
+    "Why there is no ranking to attack"
+    if constant(e): return 'constant output', 'The network gives all images the same score; nothing was attacked.'
+    rho, low, high = e.srocc(Reached(e.clean, e.clean))
+    if rho >= .1 and not low <= 0: return None # low may be NaN
+    ends = '' if np.isnan(low) else f' (95 % interval {low:.2f} to {high:.2f})'
+    turned = ' Is the scale of the opinions, or that of the network, the wrong way round?'*bool(high < 0)
+    seen = f'SROCC is {rho:.2f}{ends}: there is no ranking to attack, and nothing was attacked.'
+    return 'no clean ranking', seen + turned
+
+def _too_few(e):
     if len(e.clean) < 30: return 'too few images', f'There are {len(e.clean)} images: give 30 or more.'
 
 # %% ../nbs/22_verdict.ipynb #c002fde1
@@ -372,7 +380,7 @@ def verdict(e:Evidence, # all of it
     (rho, drawn), (rho_w, drawn_w) = e.srocc_draws(Reached(e.clean, e.clean)), e.srocc_draws(e.together())
     hides, blocking = ([f.name for f in flags if getattr(f, k)] for k in ('hides', 'blocks'))
     seen = _measured(e, rho, rho_w, confidence_interval(drawn_w), bool(hides))
-    if nothing := _no_question(e, rho, confidence_interval(drawn)[0], flags):
+    if nothing := no_ranking(e) or _too_few(e):
         return f'inconclusive: {nothing[0]}', nothing[1]
     misled = f'gradients mislead the attacks ({", ".join(hides)}), so that a stronger attack may well reach further'
     if rho_w <= rho/2: return 'broken', f'{seen}: half of the ranking or more is gone.' + f' And {misled}.'*bool(hides)
