@@ -163,8 +163,10 @@ def folder_csv(csv:str|Path, # the file with names and scores
         else: scaled += (f"; {cols['std']}, {found.median():g} in the middle, is left out: no deviation of opinions on "
                          "that scale (an error of the mean, a variance, another scale?)")
     guessed = ', '.join(f'{k} from {c!r}' for k, c in cols.items() if c is not None)
-    extra = sorted({os.path.abspath(p) for p in images_below(root)} - set(rows['path']))
-    unscored = f"; {len(extra)} images in the folder have no score: {', '.join(map(os.path.basename, extra[:10]))}"
+    beside = {os.path.dirname(p) for p in rows['path']} # not in the folders of runs
+    found = {os.path.abspath(p) for p in images_below(root)} - set(rows['path'])
+    extra = sorted(p for p in found if os.path.dirname(p) in beside)
+    unscored = f"; beside them, without a score ({len(extra)}): {', '.join(map(os.path.basename, extra[:10]))}"
     note = f"{csv.name}: {how}; {guessed}; {scaled}{scenes}" + (unscored + ' …'*(len(extra) > 10) if extra else '')
     stem = csv.name.removesuffix('.gz').rpartition('.')[0]
     name = name or (csv.resolve().parent.name if stem in _NO_NAMES else stem)
