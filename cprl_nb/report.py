@@ -186,9 +186,12 @@ def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")
              for k, v in told['srocc'].items()}
     at_most = 'at most '*any(f['hides'] for f in told['flags'])
+    blind = [a['srocc'] for a in told['attacks'] if a['family'] in ('query', 'transfer')]
     facts = {'network': f"{told['network']}, weights {told['weights']}", 'photos': _photos(told),
              'ε': f"{told['eps']*255:g}/255 in each pixel", 'SROCC, clean': srocc['clean'],
-             'SROCC, worst case': at_most + srocc['worst'], 'budget': told['budget'],
+             'SROCC, worst case': at_most + srocc['worst'],
+             **({'SROCC, attackers without the weights': f'at most {min(blind):.2f}'} if blind else {}),
+             'budget': told['budget'],
              'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))
 
@@ -318,7 +321,8 @@ HINT = ('before: the photo; at worst: as an attack changed it; difference: what 
 def _sections(report, told): # of the page, after its head
     network, eps = told['network'], f"{told['eps']*255:g}/255"
     plots = [(curve_figure({network: report}), 'SROCC against ε',
-              f'SROCC in the worst case against ε, and under noise of the same size. The grey line is {eps}.'),
+              'SROCC against ε, and under noise of the same size. At each ε there is one attack of few steps, so that '
+              f'the attacks below may leave less at {eps}, the grey line.'),
              (stability_figure(report), 'lowest and highest score of each photo', f'How far each score goes at {eps}.')]
     curve = [c | dict(eps=f"{c['eps']*255:g}/255") for c in told['curve']]
     numbers = ft('details', ft('summary', 'The curve in numbers'), _numbers(curve, CURVE_HEADS)) if curve else None
