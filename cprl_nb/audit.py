@@ -131,10 +131,16 @@ class Shelf:
             raise ValueError(f"{self.path(name)}: damaged ({e}); delete it, and it will be made again") from None
 
 # %% ../nbs/23_audit.ipynb #37cf646d
+def _scale(table): # (raw score that is quality 0, the one that is 1), or None: they are on no one line
+    q, raw = table.quality.to_numpy(), table.raw.to_numpy()
+    if not np.ptp(q) > 0: return None
+    slope, worst = np.polyfit(q, raw, 1)
+    return (worst, worst + slope) if np.allclose(worst + slope*q, raw, atol=1e-6*abs(slope)) else None
+
 def _as_tensors(data): # -> images (N, 3, H, W), their table, what the set is
     if isinstance(data, Images):
         x, table = torch.stack([data[i][0] for i in range(len(data))]), data.data.table
-        about = dict(dataset=data.data.name, score=data.data.score, size=data.size)
+        about = dict(dataset=data.data.name, score=data.data.score, scale=_scale(table), size=data.size)
         return x, table[['path', 'quality', 'raw', 'scene']], about
     x, y = (torch.as_tensor(v) for v in data)
     check_inputs(x, y)

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['BUDGET_NAMES', 'RECIPE_NAMES', 'WEIGHT_NAMES', 'BACKBONE_NAMES', 'ORDER_NAMES', 'SCOPE_NAMES', 'DATA_NAMES', 'MODELS',
-           'one_line_errors', 'plain_terminal', 'underscored', 'command', 'cprl_demo', 'cprl_score', 'cprl_app',
-           'cprl_audit', 'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache', 'cprl_train', 'cprl_pretrain',
-           'cprl_tables']
+           'one_line_errors', 'plain_terminal', 'misspelt', 'underscored', 'command', 'cprl_demo', 'cprl_score',
+           'cprl_app', 'cprl_audit', 'cprl_evaluate', 'cprl_study', 'cprl_distort', 'cprl_cache', 'cprl_train',
+           'cprl_pretrain', 'cprl_tables']
 
 # %% ../nbs/32_cli.ipynb #cbbde24f
 import argparse, inspect, io, os, re, sys, warnings
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from difflib import get_close_matches
 from functools import partial, wraps
 from pathlib import Path
-from fastcore.script import Param, call_parse, store_true
+from fastcore.script import Param, anno_parser, call_parse, store_true
 from . import __file__ as package, __version__
 
 # %% ../nbs/32_cli.ipynb #bfca931c
@@ -41,7 +42,7 @@ def one_line_errors(command:str, # the command's name
         sys.exit(f'{command}: {said or stopped}')
     except (MemoryError, RuntimeError) as e:
         if not _memory_is_out(e): raise
-        sys.exit(f"{command}: out of memory; smaller batches (--batch_size) or smaller images need less")
+        sys.exit(f"{command}: out of memory; smaller batches (--batch-size) or smaller images need less")
 
 # %% ../nbs/32_cli.ipynb #3d384ef9
 @contextmanager
@@ -49,6 +50,8 @@ def plain_terminal(command:str): # the command's name
     "Print what can be printed, and this package's warnings in one line"
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError): stream.reconfigure(errors='backslashreplace')
+    if not sys.stderr.isatty(): # in a log, a bar has a line a minute
+        for name in ('TQDM_MININTERVAL', 'TQDM_MAXINTERVAL'): os.environ.setdefault(name, '60')
     def show(message, category, filename, *args):
         if category is UserWarning and Path(filename).is_relative_to(Path(package).parent):
             print(f"{command}: {_as_options(message)}", file=sys.stderr)
@@ -59,17 +62,38 @@ def plain_terminal(command:str): # the command's name
         yield
 
 # %% ../nbs/32_cli.ipynb #c052a975
+def misspelt(words, # of a command line
+             names # of the command's options, as Python spells them
+    ) -> str: # what to say of the first option that is not one of them, or ''
+    "A name that nobody asked for"
+    for word in map(underscored, words):
+        name = re.match('--(no-)?([^=]*)', word)
+        if not name or not name[2] or any(n.startswith(name[2]) for n in names): continue
+        near = get_close_matches(name[2], names, 1)
+        meant = f"did you mean --{near[0].replace('_', '-')}?" if near else '--help lists the options'
+        return f"no option --{name[2].replace('_', '-')}; {meant}"
+    return ''
+
 def underscored(word:str # of a command line
     ) -> str: # the same, but for the hyphens inside the name of an option
     "An option as Python spells its name"
     return re.sub(r'^--(?!no-)[^=]+', lambda m: '--' + m[0][2:].replace('-', '_'), word)
 
 # %% ../nbs/32_cli.ipynb #91a999f2
+def _read_ahead(run): # of the command line, before it is parsed
+    sys.argv[1:] = map(underscored, sys.argv[1:])
+    with plain_terminal(run.__name__):
+        if wrong := misspelt(sys.argv[1:], [*inspect.signature(run).parameters, 'help', 'pdb', 'xtra']):
+            print(f'{run.__name__}: {wrong}', file=sys.stderr)
+            sys.exit(2)
+        if {'-h', '--help'}.isdisjoint(sys.argv[1:]): return
+        print(re.sub(r'--\w+', lambda m: m[0].replace('_', '-'), anno_parser(run, run.__name__).format_help()), end='')
+        sys.exit()
+
 def command(func=None, # the job; its parameters are the options, its name is the command
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"
     if func is None: return partial(command, stopped=stopped)
-    if Path(sys.argv[0]).stem == func.__name__: sys.argv[1:] = map(underscored, sys.argv[1:])
     @wraps(func)
     def run(*args, **kwargs):
         with plain_terminal(func.__name__), one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
@@ -77,6 +101,7 @@ def command(func=None, # the job; its parameters are the options, its name is th
     extra = inspect.Parameter('version', inspect.Parameter.KEYWORD_ONLY, annotation=version)
     signature = inspect.signature(func)
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])
+    if Path(sys.argv[0]).stem == func.__name__: _read_ahead(run)
     return call_parse(run)
 
 # %% ../nbs/32_cli.ipynb #a38bec5f

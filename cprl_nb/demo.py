@@ -180,7 +180,18 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
          quick:bool=False, # the table's attacks only, without the curve?
          resume:bool=False, # go on in `out`, where a demo was interrupted?
          partial:bool=False, # go on without images that are not there?
-         **settings # of `Config`, instead of the recipe's
+         backbone:str|None=None, # a key of `BACKBONES`; here and below None: the recipe's
+         size:int|None=None, # side of the network's input, px
+         resize:int|None=None, # the shorter side before the crop, px; None: the recipe's, or in its ratio to `size`
+         epochs:int|None=None, # passes over the training images
+         patience:int|None=None, # stop after so many epochs without a better validation SROCC; 0: never
+         batch_size:int|None=None, # images in a batch
+         lr:float|None=None, # AdamW's learning rate at its peak
+         bias:float|None=None, # CPRL: b of Eq. 7
+         order:str|None=None, # CPRL: which channel has rank 0, a key of `ORDERS`
+         scope:str|None=None, # CPRL: what is ranked, a key of `SCOPES`
+         layers:str|None=None, # CPRL: blocks with a channel activation
+         device:str|None=None # torch device; None or "auto": CUDA where there is one
     ) -> Demo: # its long table and its folder
     "Train a plain and a CPRL network by one recipe, attack both, and write table and figures"
     start = time.time()
@@ -188,8 +199,10 @@ def demo(data:str='embedded', # "embedded" (proxy scores), the name of a databas
     check_counts(steps=steps)
     images = open_set(data, root, scale, partial)
     images = open_split(images, split) if split else split_by_scene(images, seed)
-    recipe, about_weights = demo_recipe(data, weights, settings.get('backbone'))
-    cfgs = _demo_configs(recipe, seed, settings)
+    recipe, about_weights = demo_recipe(data, weights, backbone)
+    cfgs = _demo_configs(recipe, seed, dict(backbone=backbone, size=size, resize=resize, epochs=epochs,
+                                            patience=patience, batch_size=batch_size, lr=lr, bias=bias, order=order,
+                                            scope=scope, layers=layers, device=device))
     cfg = cfgs['plain']
     for c in cfgs.values(): training_parts(images, c)
     test = Images(images.part('test'), cfg.size, cfg.resize, seed=seed).preload()

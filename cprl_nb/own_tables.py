@@ -55,8 +55,9 @@ def infer_scale(raw, # scores
     lo, hi = (raw.min(), raw.max()) if len(raw) else (0., 1.)
     if scale is not None:
         if len(scale) != 2 or scale[0] == scale[1] or not np.isfinite(scale).all():
-            raise ValueError(f"scale = {scale}: expected the worst and the best possible score, e.g. (1, 5), "
-                             "or (100, 0) if low scores are good")
+            given = ','.join(f'{s:g}' for s in scale)
+            raise ValueError(f"scale = {given}: expected two numbers, the worst and the best possible score, "
+                             "e.g. 1,5 or, if low scores are good, 100,0")
         how = 'as given'
     else:
         scale = next((s for s in _SCALES if s[0] <= lo and hi <= s[1]), (lo, hi))

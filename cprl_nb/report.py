@@ -82,7 +82,7 @@ def report_json(report:Report # of `audit`
     return _plain(dict(
         schema=SCHEMA, version=about['version'], verdict=report.verdict, word=word_of(report), because=report.because,
         flags=flags, network=about['name'], weights=about['network'].split()[-1], dataset=about.get('dataset'),
-        score=about.get('score'), side=about['size'], photos=about['n'], eps=about['eps'], budget=about['budget'],
+        score=about.get('score'), scale=about.get('scale'), side=about['size'], photos=about['n'], eps=about['eps'], budget=about['budget'],
         seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))
@@ -182,12 +182,18 @@ def _photos(told): # which, and at what size
     score = f" ({told['score']})" if told['score'] else ''
     return f"{told['photos']}" + (f" of {told['dataset']}{score}" if told['dataset'] else '') + f", {told['side']} px"
 
+def _unit(scale): # what the numbers are; scale: the opinions' own, (worst, best), if known
+    if not scale or np.allclose(scale, (0, 1)): return '0 (worst) to 1 (best)'
+    worst, best = (float(f'{v:.4g}') for v in scale)
+    return f"0 (worst) to 1 (best); a change of 0.1 is {abs(best - worst)/10:g} on the opinions' own {worst:g} to {best:g}"
+
 def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")
              for k, v in told['srocc'].items()}
     at_most = 'at most '*any(f['hides'] for f in told['flags'])
     blind = [a['srocc'] for a in told['attacks'] if a['family'] in ('query', 'transfer')]
     facts = {'network': f"{told['network']}, weights {told['weights']}", 'photos': _photos(told),
+             'scores': _unit(told['scale']),
              'ε': f"{told['eps']*255:g}/255 in each pixel", 'SROCC, clean': srocc['clean'],
              'SROCC, worst case': at_most + srocc['worst'],
              **({'SROCC, attackers without the weights': f'at most {min(blind):.2f}'} if blind else {}),

@@ -244,13 +244,18 @@ class Images(Dataset):
     def preload(self,
                 threads:int|None=None, # None: one a core, at most 8
                 progress:bool=True): # show a bar
-        "Decode every image once; a damaged file shows now, not in the middle of training"
-        def fill(i): self.image(i)
+        "Decode every image once; all damaged files show now, not one by one in the middle of training"
+        def fill(i): # what is wrong with it
+            try: self.image(i)
+            except (ValueError, OSError) as e: return e
         bar = dict(total=len(self), desc=f'reading {self.data.name}', unit='image', leave=False, disable=not progress)
         with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
-            try:
-                for _ in tqdm(pool.map(fill, range(len(self))), **bar): pass
+            try: wrong = [e for e in tqdm(pool.map(fill, range(len(self))), **bar) if e]
             finally: pool.shutdown(cancel_futures=True)
+        if len(wrong) == 1: raise wrong[0]
+        if wrong:
+            more = f'; and {len(wrong) - 5:,} more'*(len(wrong) > 5)
+            raise ValueError(f"{len(wrong):,} of {len(self):,} images cannot be read: {'; '.join(map(str, wrong[:5]))}{more}")
         return self
 
 # %% ../nbs/08_views.ipynb #181a23b3
