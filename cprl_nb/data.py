@@ -270,7 +270,8 @@ def _is_rare(path, e): # does an error of Pillow's say that a file is unusual ra
     words = 'unsupported|not supported|unknown|unrecognized|not available'
     if isinstance(e, NotImplementedError) or re.search(words, str(e), re.I): return True
     with open(path, 'rb') as f: head = f.read(31)
-    return head[:2] == b'BM' and head[30:31] in (b'\x01', b'\x02') and 'not enough' in str(e)  # a run-length BMP may end early
+    run_length = head[:2] == b'BM' and head[30:] in (b'\1', b'\2')
+    return run_length and 'not enough' in str(e)  # such a BMP may end early
 
 # %% ../nbs/04_data.ipynb #840bbac3
 def _check_header(path, im): # refuse what would be decoded to far more than a file of that length can mean

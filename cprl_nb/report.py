@@ -82,8 +82,9 @@ def report_json(report:Report # of `audit`
     return _plain(dict(
         schema=SCHEMA, version=about['version'], verdict=report.verdict, word=word_of(report), because=report.because,
         flags=flags, network=about['name'], weights=about['network'].split()[-1], dataset=about.get('dataset'),
-        score=about.get('score'), scale=about.get('scale'), side=about['size'], photos=about['n'], eps=about['eps'], budget=about['budget'],
-        seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report), left_out=report.left_out,
+        score=about.get('score'), scale=about.get('scale'), side=about['size'], photos=about['n'], eps=about['eps'],
+        budget=about['budget'], seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report),
+        left_out=report.left_out,
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))
 
@@ -185,7 +186,8 @@ def _photos(told): # which, and at what size
 def _unit(scale): # what the numbers are; scale: the opinions' own, (worst, best), if known
     if not scale or np.allclose(scale, (0, 1)): return '0 (worst) to 1 (best)'
     worst, best = (float(f'{v:.4g}') for v in scale)
-    return f"0 (worst) to 1 (best); a change of 0.1 is {abs(best - worst)/10:g} on the opinions' own {worst:g} to {best:g}"
+    own = f"{abs(best - worst)/10:g} on the opinions' own {worst:g} to {best:g}"
+    return f'0 (worst) to 1 (best); a change of 0.1 is {own}'
 
 def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")

@@ -232,15 +232,13 @@ def leaderboard(results:pd.DataFrame, # long form, rows of attacks and of audits
         plain, audit = t[t.budget.isna()], t[t.budget.notna()]
         plain, audit = (part[part.n == part.n.max()] for part in (plain, audit))
         worst = audit[(audit.attack == 'worst case') & (audit.metric == 'SROCC')].iloc[:1]
-        eps = pd.concat([plain, worst]).eps.max()
-        about = dict(data=dataset, split=split, px=int(size), network=model)
-        about |= {k: _srocc(plain, attack) for k, attack in dict(clean='clean', FGSM='FGSM', PGD='PGD').items()}
-        about |= dict(photos=f'{plain.n.max():.0f}' if len(plain) else '', threat=f'ℓ∞, {eps*255:g}/255',
-                      worst=np.nan, interval='', verdict='not audited', audited='')
+        row = {'network': model, 'worst case': np.nan, '95 %': '', 'verdict': 'not audited', 'photos audited': ''}
         for w in worst.itertuples():
-            about |= dict(worst=w.value, interval=f'{w.low:.2f} to {w.high:.2f}', verdict=w.verdict,
-                          audited=f'{w.n:.0f}')
-        rows.append(about | dict(command=command(model, dataset, int(size))))
-    board = pd.DataFrame(rows).sort_values('worst', ascending=False, kind='stable', ignore_index=True)
-    return board.rename(columns=dict(PGD='PGD-10', threat='threat model', worst='worst case', interval='95 %',
-                                     audited='photos audited'))
+            row |= {'worst case': w.value, '95 %': f'{w.low:.2f} to {w.high:.2f}', 'verdict': w.verdict,
+                    'photos audited': f'{w.n:.0f}'}
+        small, name = (plain, 'PGD') if len(plain) else (audit, 'PGD-10')
+        row |= {k: _srocc(small, attack) for k, attack in {'clean': 'clean', 'FGSM': 'FGSM', 'PGD-10': name}.items()}
+        eps = pd.concat([plain, worst]).eps.max()
+        rows.append(row | {'photos': f'{small.n.max():.0f}', 'data': dataset, 'split': split, 'px': int(size),
+                           'threat model': f'ℓ∞, {eps*255:g}/255', 'command': command(model, dataset, int(size))})
+    return pd.DataFrame(rows).sort_values('worst case', ascending=False, kind='stable', ignore_index=True)

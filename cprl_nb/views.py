@@ -254,8 +254,8 @@ class Images(Dataset):
             finally: pool.shutdown(cancel_futures=True)
         if len(wrong) == 1: raise wrong[0]
         if wrong:
-            more = f'; and {len(wrong) - 5:,} more'*(len(wrong) > 5)
-            raise ValueError(f"{len(wrong):,} of {len(self):,} images cannot be read: {'; '.join(map(str, wrong[:5]))}{more}")
+            said = [*map(str, wrong[:5])] + [f'and {len(wrong) - 5:,} more']*(len(wrong) > 5)
+            raise ValueError(f"{len(wrong):,} of {len(self):,} images cannot be read: {'; '.join(said)}")
         return self
 
 # %% ../nbs/08_views.ipynb #181a23b3
