@@ -84,7 +84,7 @@ def report_json(report:Report # of `audit`
         flags=flags, network=about['name'], weights=about['network'].split()[-1], dataset=about.get('dataset'),
         score=about.get('score'), scale=about.get('scale'), side=about['size'], photos=about['n'], eps=about['eps'],
         budget=about['budget'], seed=about['seed'], passes=about['passes'], srocc=ends, attacks=_attacks(report),
-        left_out=report.left_out,
+        left_out=report.left_out, spread=about.get('spread'),
         curve=report.curve.rename(columns=dict(SROCC='srocc')).to_dict('records'),
         images=images[[*columns]].to_dict('records')))
 
@@ -189,6 +189,10 @@ def _unit(scale): # what the numbers are; scale: the opinions' own, (worst, best
     own = f"{abs(best - worst)/10:g} on the opinions' own {worst:g} to {best:g}"
     return f'0 (worst) to 1 (best); a change of 0.1 is {own}'
 
+def _spread(s): # of `report_json`
+    return (f"{s['unchanged']:.3f}, on attacked photos {s['attacked']:.3f}; the larger one is an attacked photo's in "
+            f"{s['warns']:.0%} of pairs (50 %: no warning)")
+
 def _facts(told): # what was audited and how, as a list
     srocc = {k: f"{v['value']:.2f}" + ('' if v['low'] is None else f" ({v['low']:.2f} to {v['high']:.2f})")
              for k, v in told['srocc'].items()}
@@ -200,6 +204,7 @@ def _facts(told): # what was audited and how, as a list
              'SROCC, worst case': at_most + srocc['worst'],
              **({'SROCC, attackers without the weights': f'at most {min(blind):.2f}'} if blind else {}),
              'budget': told['budget'],
+             **({'predicted spread': _spread(told['spread'])} if told['spread'] else {}),
              'passes of each photo': round(told['passes']), 'seed': told['seed']}
     return ft('dl', *(ft('div', ft('dt', k), ft('dd', str(v))) for k, v in facts.items()))
 
