@@ -178,8 +178,8 @@ def _usable_rungs(rungs, model, x, eps): # the rungs, and why the others are lef
     return usable, {k: v for k, v in why.items() if v}
 
 # %% ../nbs/23_audit.ipynb #8f587b90
-SPREAD_SAYS = ('The network predicts a spread: {unchanged:.3f} on average, and {attacked:.3f} on the attacked images. Of an '
-               'attacked and an unchanged image, the attacked one has the larger spread in {warns:.0%} of pairs '
+SPREAD_SAYS = ('The network predicts a spread: {unchanged:.3f} on average, and {attacked:.3f} on the attacked images. '
+               'Of an attacked and an unchanged image, the attacked one has the larger spread in {warns:.0%} of pairs '
                '(50 % would be chance).')
 
 @dataclass
@@ -212,10 +212,10 @@ class Report:
         flags = [f"- **{f.name}**{'' if f.blocks else ' (a warning)'}: {f.seen}. Why it matters: {f.why}. "
                  f"What to do: {f.do}." for f in self.flags]
         left_out = '; '.join(f'{k} ({v})' for k, v in self.left_out.items())
-        spread = SPREAD_SAYS.format(**a['spread']) if a.get('spread') else ''
+        spread = [SPREAD_SAYS.format(**a['spread'])] if a.get('spread') else []
         curve = self.curve.assign(eps=[f'{z*255:g}/255' for z in self.curve.eps])
         bound = 'All figures are upper bounds on robustness: a stronger attack may well reach further.'
-        parts = [f'# {self.verdict}', self.because, made, *[spread]*bool(spread), '## Flags', '\n'.join(flags) or 'None.',
+        parts = [f'# {self.verdict}', self.because, made, *spread, '## Flags', '\n'.join(flags) or 'None.',
                  '## Attacks', *[bound]*self.is_bound, to_markdown(self.wide()),
                  *[f'Left out: {left_out}.']*bool(left_out),
                  '## Against ε', to_markdown(curve)]
