@@ -73,10 +73,10 @@ def from_counts(counts:pd.DataFrame, # votes for each rating (N, k), or shares o
                 scale:tuple # (worst, best) possible score: says which end of the ratings is the best
     ) -> pd.DataFrame: # raw, std, share_1 … share_k (N rows)
     "Mean, deviation and distribution from counts of votes"
-    n, level = counts.sum(1), np.asarray(counts.columns, float)
+    n, level = counts.sum(axis=1), np.asarray(counts.columns, float)
     share = counts.div(n, axis=0)
     mean = share@level
-    variance = (share*(level - mean.to_numpy()[:, None])**2).sum(1)
+    variance = (share*(level - mean.to_numpy()[:, None])**2).sum(axis=1)
     ordered = share[sorted(share, reverse=scale[0] > scale[1])]
     ordered.columns = [f'share_{i + 1}' for i in range(len(level))]
     return ordered.assign(raw=mean, std=np.sqrt(variance*(n/(n - 1)).where(n > 1.5, 1)))
@@ -115,7 +115,7 @@ def _opinions(csv, t, cols, scale): # per image: its row in t, raw, and std, vot
     of, note, score = _ratings(t), '', cols['score']
     if score is None: # counts alone
         counts = pd.DataFrame({r: numbers(t[c], csv, c) for r, c in of.items()})
-        none = counts.sum(1) <= 0
+        none = counts.sum(axis=1) <= 0
         if none.any(): raise ValueError(f"{csv}: row {counts.index[none][0]} has no votes")
         scale, said = infer_scale([min(of), max(of)], scale)
         return t, from_counts(counts, scale), scale, f"counts of votes in {of[min(of)]} … {of[max(of)]}; {said}"
