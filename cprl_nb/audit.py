@@ -135,7 +135,8 @@ def _scale(table): # (raw score that is quality 0, the one that is 1), or None: 
     q, raw = table.quality.to_numpy(), table.raw.to_numpy()
     if not np.ptp(q) > 0: return None
     slope, worst = np.polyfit(q, raw, 1)
-    return (worst, worst + slope) if np.allclose(worst + slope*q, raw, atol=1e-6*abs(slope)) else None
+    if not np.allclose(worst + slope*q, raw, atol=1e-6*abs(slope)): return None
+    return tuple(float(np.round(v, 6)) + 0. for v in (worst, worst + slope))  # no −0
 
 def _as_tensors(data): # -> images (N, 3, H, W), their table, what the set is
     if isinstance(data, Images):
@@ -448,7 +449,7 @@ def audit(model:nn.Module|Callable, # (B, 3, H, W) -> (B,)
     shelf = Shelf(folder, about | _settings(rungs, model, surrogate, x, eps, seed, batch_size) if folder else about)
     e, pictures = _gather_evidence(model, x, table, eps, rungs, surrogate, seed, shelf, batch_size, draws, progress)
     left_out |= {name: f'its images go {f:.2g} ε far' for name, f in e.left.items()}
-    about['spread'] = _spread_of(model, pictures, batch_size)
+    about['spread'] = None if no_ranking(e) else _spread_of(model, pictures, batch_size)
     flags = [f for f in (flag(e) for flag in FLAGS) if f]
     lines = _result_table(e, dict(model=name or _name(model), seed=seed, n=len(x), **what))
     about |= dict(name=name or _name(model), n=len(x), budget=budget if named else 'own', passes=e.passes, **what)
