@@ -94,14 +94,16 @@ def command(func=None, # the job; its parameters are the options, its name is th
             *, stopped:str='interrupted'): # what is said after Ctrl-C
     "Make a command of a function: options, --version, errors in one line"
     if func is None: return partial(command, stopped=stopped)
+    typed = Path(sys.argv[0]).stem == func.__name__
     @wraps(func)
     def run(*args, **kwargs):
-        with plain_terminal(func.__name__), one_line_errors(func.__name__, stopped): return func(*args, **kwargs)
+        with plain_terminal(func.__name__), one_line_errors(func.__name__, stopped): found = func(*args, **kwargs)
+        return None if typed else found  # what a program returns would be printed as an error
     version = Param("print the version and stop", action='version', version=f'cprl_nb {__version__}')
     extra = inspect.Parameter('version', inspect.Parameter.KEYWORD_ONLY, annotation=version)
     signature = inspect.signature(func)
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), extra])
-    if Path(sys.argv[0]).stem == func.__name__: _read_ahead(run)
+    if typed: _read_ahead(run)
     return call_parse(run)
 
 # %% ../nbs/32_cli.ipynb #a38bec5f
